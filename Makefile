@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+#
+# weft - build with GNU make; `make help` lists the targets.
+#
+# Flavours live side by side under build/, so one never leaves stale objects
+# for another:  make BUILD=debug   make CC=clang   make SWITCH=ucontext
+# Adding a source, a test, a benchmark or an example is adding a file.
+
+BUILD  ?= release
+CC     ?= cc
+PREFIX ?= /usr/local
+RUNNER ?=
+FILTER ?=
+QUICK  ?=
+
+VALGRIND ?= valgrind
+MEMCHECK  = $(VALGRIND) -q --leak-check=full --show-leak-kinds=all \
+            --errors-for-leak-kinds=all --error-exitcode=99
+
+# --- platform: one file for each choice, and this is the only place to choose
+TRIPLE := $(shell $(CC) -dumpmachine)
+ifeq ($(TRIPLE),)
+$(error '$(CC)' is not a working C compiler)
+endif
+CPU    := $(firstword $(subst -, ,$(TRIPLE)))
+ARCH   := $(patsubst arm64,aarch64,$(patsubst amd64,x86_64,$(CPU)))
+SWITCH ?= $(if $(wildcard runtime/switch_$(ARCH).S),$(ARCH),ucontext)
+POLLER ?= $(if $(findstring linux,$(TRIPLE)),epoll,kqueue)
+
+# A cross compiler brings its own archiver; CC='ccache gcc' makes one word.
+ifeq ($(origin AR),default)
+AR := $(or $(patsubst %gcc,%ar,$(filter %-gcc,$(CC))),ar)
+endif
+empty  :=
+CCNAME := $(subst =,-,$(subst $(empty) ,_,$(strip $(notdir $(CC)))))
+OUT    := build/$(BUILD)-$(CCNAME)-$(SWITCH)-$(POLLER)
+
+# --- flags: a flavour's own come first, the caller's CFLAGS last
+FLAVOUR_release  := -O2 -g
+FLAVOUR_debug    := -O0 -g -DWEFT_DEBUG
+FLAVOUR_valgrind := -O1 -g -DWEFT_DEBUG -DWEFT_VALGRIND
+FLAVOUR_asan     := -O1 -g -DWEFT_DEBUG -fsanitize=address,undefined \
+                    -fno-sanitize-recover=all
+FLAVOUR_ubsan    := -O1 -g -DWEFT_DEBUG -fsanitize=undefined \
+                    -fno-sanitize-recover=all
+FLAVOUR_tsan     := -O1 -g -DWEFT_DEBUG -fsanitize=thread
+FLAVOUR_hostile  := -O1 -g -DWEFT_DEBUG -DWEFT_HOSTILE
+ifeq ($(FLAVOUR_$(BUILD)),)
+$(error BUILD=$(BUILD) is not one of: release debug valgrind asan ubsan tsan \
+        hostile)
+endif
+
+# A debug flavour keeps frame pointers and stack canaries; a canary in every
+# frame costs too much on the switch path of a release.
+DEBUGGABLE := $(if $(filter release,$(BUILD)),,-fno-omit-frame-pointer \
+              -fstack-protector-strong)
+
+# What not every compiler knows is tried once; $(call takes,-fflag) is the flag
+# or nothing.
+takes   = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null \
+          2>/dev/null && echo '$(1)')
+HARDEN := $(call takes,-fstack-clash-protection) \
+          $(if $(filter x86_64 i386 i486 i586 i686,$(ARCH)),\
+          $(call takes,-fcf-protection=branch))
+PREMAP := $(call takes,-ffile-prefix-map=$(CURDIR)=.)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+        -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wundef
+
+COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -pthread \
+          $(HARDEN) $(PREMAP) $(DEBUGGABLE) $(FLAVOUR_$(BUILD)) \
+          $(if $(filter ucontext,$(SWITCH)),-DWF_SWITCH_UCONTEXT) $(CPPFLAGS) $(CFLAGS)
+LINK    = $(CC) -pthread $(filter -fsanitize=%,$(FLAVOUR_$(BUILD))) \
+          $(LINK_ELF) $(CFLAGS) $(LDFLAGS)
+ifeq ($(findstring darwin,$(TRIPLE))$(findstring apple,$(TRIPLE)),)
+LINK_ELF := -Wl,-z,relro,-z,now,-z,noexecstack
+endif
+
+# --- sources: every .c of a module, less the platform files not chosen
+MODULES  := runtime reactor sync exec net
+PLATFORM := $(wildcard runtime/switch_*.[cS] reactor/poller_*.c)
+CHOSEN   := $(wildcard runtime/switch_$(SWITCH).[cS] \
+                       reactor/poller_$(POLLER).c)
+SRCS := $(filter-out $(PLATFORM),$(wildcard $(MODULES:=/*.c))) $(CHOSEN)
+LIB  := $(OUT)/libweft.a
+
+# --- programs: test_*, bench_*, floor_* and load*; what stands beside them is
+#     linked into each
+TEST_SRCS  := $(wildcard tests/test_*.c)
+BENCH_SRCS := $(wildcard bench/bench_*.c bench/floor_*.c bench/load*.c)
+EXAMP_SRCS := $(wildcard examples/*.c)
+
+TESTS := $(TEST_SRCS:%.c=$(OUT)/%)
+BENCH := $(BENCH_SRCS:%.c=$(OUT)/%)
+EXAMP := $(EXAMP_SRCS:%.c=$(OUT)/%)
+
+object     = $(patsubst %,$(OUT)/%.o,$(basename $(1)))
+LIB_OBJS   := $(call object,$(SRCS))
+TEST_WITH  := $(call object,$(filter-out $(TEST_SRCS),$(wildcard tests/*.c)))
+BENCH_WITH := $(call object,$(filter-out $(BENCH_SRCS),$(wildcard bench/*.c)))
+
+# --- layers: net, the benchmarks and the examples see only what a user sees
+INCLUDE = -Iinclude -I.
+$(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
+
+# --- targets
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all test suite memcheck check lint bench bench-programs examples \
+        install clean help FORCE
+
+# Test runs of one `make` add up in the file TOTALS when it is given.
+TOTALS ?=
+SUM     = tools/run-tests.sh --sum
+AGAIN   = $(MAKE) --no-print-directory \
+          $(if $(findstring -j,$(MAKEFLAGS)),,-j$(CORES))
+CORES   = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+all: $(LIB) ## the library (default)
+
+test: ## the tests, and again under Valgrind where it is installed
+	@mkdir -p $(OUT) && rm -f $(OUT)/totals
+	+@$(AGAIN) suite TOTALS=$(OUT)/totals
+ifeq ($(BUILD)$(RUNNER),release)
+	+@if why=$$(tools/run-tests.sh --can-run '$(VALGRIND)'); then \
+	    $(AGAIN) suite BUILD=valgrind RUNNER='$(MEMCHECK)' \
+	        TOTALS=$(OUT)/totals; \
+	else \
+	    echo "skip the Valgrind part: $$why"; \
+	    echo '0 0 1' >>$(OUT)/totals; \
+	fi
+endif
+	@$(SUM) $(OUT)/totals
+
+suite: $(TESTS) ## the tests in this flavour alone
+	@echo '== $(notdir $(OUT))'
+	@TOTALS='$(TOTALS)' tools/run-tests.sh '$(RUNNER)' '$(FILTER)' $(TESTS)
+
+memcheck: ## the tests under Valgrind
+	+@$(AGAIN) suite BUILD=valgrind RUNNER='$(MEMCHECK)'
+
+check: ## all that should hold before a commit
+	+@$(AGAIN) examples bench-programs
+	+@$(AGAIN) lint
+	@mkdir -p $(OUT) && rm -f $(OUT)/totals
+	+@$(AGAIN) suite TOTALS=$(OUT)/totals BUILD=debug
+	+@$(AGAIN) suite TOTALS=$(OUT)/totals SWITCH=ucontext
+	+@$(AGAIN) suite TOTALS=$(OUT)/totals POLLER=poll
+	@$(SUM) $(OUT)/totals
+
+lint: ## include rules, the seam, and headers that stand alone
+	@tools/lint.sh '$(CC)' $(OUT)
+
+bench: ## build all in release and measure; QUICK=1 for a short run
+	+@$(AGAIN) bench-programs examples BUILD=release
+	@QUICK='$(QUICK)' tools/run-bench.sh $(OUT:build/$(BUILD)-%=build/release-%)
+
+bench-programs: $(BENCH)
+
+examples: $(EXAMP) ## the examples, as build/examples/NAME
+	@mkdir -p build/examples
+	@for program in $(EXAMP); do \
+	    ln -sf ../../$$program build/examples/ || exit 1; \
+	done
+
+install: $(LIB) ## library, headers and weft.pc to DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/include/weft
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 include/weft.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 include/weft/*.h $(DESTDIR)$(PREFIX)/include/weft
+	version=$$(sed -n 's/^#define WEFT_VERSION *"\(.*\)"/\1/p' \
+	        include/weft.h include/weft/*.h | head -n 1) && \
+	    sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$${version:-0.1.0}|" \
+	        tools/weft.pc.in >$(OUT)/weft.pc
+	install -m 644 $(OUT)/weft.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+
+clean: ## remove what was built
+	@rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /    \1\t/p' Makefile | expand -t 16
+	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|hostile  CC=  SWITCH='
+	@echo '  POLLER=  PREFIX=  DESTDIR=  FILTER=name  RUNNER=program  QUICK=1'
+
+# --- rules
+$(LIB): $(LIB_OBJS) $(OUT)/members
+	@echo '  AR   $@' && rm -f $@ && $(AR) rcs $@ $(LIB_OBJS)
+$(TESTS): %: %.o $(TEST_WITH) $(LIB) $(OUT)/members
+	@echo '  LD   $@' && $(LINK) -o $@ $< $(TEST_WITH) $(LIB) -lm $(LDLIBS)
+$(BENCH): %: %.o $(BENCH_WITH) $(LIB) $(OUT)/members
+	@echo '  LD   $@' && $(LINK) -o $@ $< $(BENCH_WITH) $(LIB) -lm $(LDLIBS)
+$(EXAMP): %: %.o $(LIB) $(OUT)/flags
+	@echo '  LD   $@' && $(LINK) -o $@ $< $(LIB) $(LDLIBS)
+$(OUT)/%.o: %.c $(OUT)/flags
+	@echo '  CC   $<' && mkdir -p $(@D) && \
+	    $(COMPILE) $(INCLUDE) -MMD -MP -c -o $@ $<
+$(OUT)/%.o: %.S $(OUT)/flags
+	@echo '  AS   $<' && mkdir -p $(@D) && \
+	    $(COMPILE) $(INCLUDE) -MMD -MP -c -o $@ $<
+
+# A stamp holds a text and is touched when the text changes: the commands with
+# the compiler's version for every object, and the list of what is linked, so
+# that a file taken away leaves the library too.
+$(OUT)/flags: export STAMP = $(COMPILE) / $(LINK) $(LDLIBS) / \
+    $(shell $(CC) --version | head -n 1)
+$(OUT)/members: export STAMP = $(LIB_OBJS) / $(TEST_WITH) / $(BENCH_WITH)
+$(OUT)/members: $(OUT)/flags
+$(OUT)/flags $(OUT)/members: FORCE
+	@mkdir -p $(@D) && printf '%s\n' "$$STAMP" | cmp -s - $@ || \
+	    printf '%s\n' "$$STAMP" >$@
+
+-include $(patsubst %.o,%.d,$(LIB_OBJS) $(TEST_WITH) $(BENCH_WITH)) \
+         $(patsubst %,%.d,$(TESTS) $(BENCH) $(EXAMP))

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft.h - all of weft. Each header below is the manual of one concept.
+ */
+#ifndef WEFT_H
+#define WEFT_H
+
+/* Fibers, and what they fail with. */
+#include <weft/base.h>
+#include <weft/debug.h>
+#include <weft/error.h>
+#include <weft/fiber.h>
+#include <weft/run.h>
+#include <weft/time.h>
+
+/* Structured concurrency. */
+#include <weft/nursery.h>
+#include <weft/scope.h>
+
+/* Between fibers. */
+#include <weft/chan.h>
+#include <weft/event.h>
+#include <weft/mutex.h>
+#include <weft/sem.h>
+
+/* Descriptors and the network. */
+#include <weft/addr.h>
+#include <weft/buffer.h>
+#include <weft/io.h>
+#include <weft/net.h>
+#include <weft/serve.h>
+#include <weft/socket.h>
+#include <weft/stream.h>
+
+#endif

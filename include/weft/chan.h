@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft/chan.h (sync) - a queue of items between fibers.
+ *
+ *     weft_chan *jobs = weft_chan_new(sizeof(struct job), 16, NULL);
+ *
+ *     int err = weft_chan_send(jobs, &job);       producers
+ *     ...
+ *     weft_chan_close(jobs);
+ *
+ *     struct job job;                             consumers
+ *     while ((err = weft_chan_recv(jobs, &job)) == 1) work(&job);
+ *
+ *     weft_chan_free(jobs);
+ *
+ * Items have a fixed size and are copied. With capacity 0 a sender and a
+ * receiver meet; there is no unbounded channel. Order is first in, first out,
+ * of items as of waiters: an item or a place that somebody waits for is
+ * handed to him, and no newcomer gets it. A cancelled send has not sent, and
+ * a cancelled receive has not received.
+ */
+#ifndef WEFT_CHAN_H
+#define WEFT_CHAN_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+typedef struct weft_chan weft_chan;
+
+/**
+ * Makes a channel of items of item_size bytes (0 is legal), `cap` of which it
+ * holds. `drop`, or NULL, is called for each item that nobody will receive.
+ * The caller has the first sender's handle and must free the channel.
+ *
+ * Returns NULL when there is no memory or the size overflows.
+ */
+WEFT_MUST weft_chan *weft_chan_new(size_t item_size, size_t cap,
+                                   void (*drop)(void *item));
+
+/** Ends the channel: as abort, and it is gone when all senders are done. */
+WEFT_API void weft_chan_free(weft_chan *c);
+
+/**
+ * One more sender's handle of the same channel: to send on, and to give to
+ * weft_chan_sender_done in the end. NULL when there is no memory.
+ */
+WEFT_MUST weft_chan *weft_chan_sender(weft_chan *c);
+
+/** This sender sends no more. The last one closes the channel. */
+WEFT_API void weft_chan_sender_done(weft_chan *c);
+
+/**
+ * Sends a copy of *item. On an error the item is still the caller's.
+ *
+ * Parks. Returns 0, -ECANCELED, or -EPIPE (closed or aborted).
+ */
+WEFT_PARKS int weft_chan_send(weft_chan *c, const void *item);
+
+/**
+ * Receives into *item. What was sent before a close is still received.
+ *
+ * Parks. Returns 1, 0 (closed and empty), -ECANCELED, or -EPIPE (aborted).
+ */
+WEFT_PARKS int weft_chan_recv(weft_chan *c, void *item);
+
+/** The same without waiting; -EAGAIN where they would. */
+WEFT_MUST int weft_chan_trysend(weft_chan *c, const void *item);
+WEFT_MUST int weft_chan_tryrecv(weft_chan *c, void *item);
+
+/** No more is sent: parked senders get -EPIPE, receivers drain it. */
+WEFT_API void weft_chan_close(weft_chan *c);
+
+/** Drops what is inside; everybody gets -EPIPE from now on. */
+WEFT_API void weft_chan_abort(weft_chan *c);
+
+/** A received item has been dealt with. -EINVAL: more often than received. */
+WEFT_API int weft_chan_item_done(weft_chan *c);
+
+/**
+ * Waits until every item sent has been received and reported done.
+ *
+ * Parks. Returns 0, -ECANCELED, or -EPIPE (aborted).
+ */
+WEFT_PARKS int weft_chan_join(weft_chan *c);
+
+/** Items inside now. */
+WEFT_API size_t weft_chan_length(const weft_chan *c);
+
+WEFT_END_DECLS
+
+#endif

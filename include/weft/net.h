@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft/net.h (net) - listening and dialling, TCP and Unix.
+ *
+ *     weft_fd l, conn;
+ *     int err = weft_listen(&l, "127.0.0.1:8080", NULL);
+ *     if (err < 0) return err;
+ *     while ((err = weft_accept(l, &conn, NULL)) == 0) ...
+ *     weft_close(l);
+ *
+ * Addresses are texts (weft/addr.h). Connections have TCP_NODELAY set. An
+ * error names the address in weft_last_error().
+ */
+#ifndef WEFT_NET_H
+#define WEFT_NET_H
+
+#include <weft/addr.h>
+#include <weft/base.h>
+#include <weft/io.h>
+
+WEFT_BEGIN_DECLS
+
+typedef struct weft_listen_opts {
+    int backlog;       /* 0: 4096, which the kernel cuts to its own limit */
+    bool reuse_port;   /* several listeners share the port (SO_REUSEPORT) */
+    bool keep_path;    /* leave a Unix socket file of that name alone; by
+                          default a stale one is taken out of the way */
+} weft_listen_opts;
+
+/**
+ * Opens a listener at `address`; port 0 lets the kernel choose (ask with
+ * weft_local_addr). A Unix socket's file stays until you unlink it.
+ *
+ * Returns 0, -EINVAL, -EADDRINUSE, -EACCES, -EMFILE, ... Never parks.
+ */
+WEFT_MUST int weft_listen(weft_fd *ret_listener, const char *address,
+                          const weft_listen_opts *o);
+
+/**
+ * Takes the next connection. `ret_peer` may be NULL.
+ *
+ * Parks. Returns 0, -ECANCELED, -EBADF (the listener was closed), -ENOMEM.
+ */
+WEFT_PARKS int weft_accept(weft_fd listener, weft_fd *ret_conn,
+                           weft_addr *ret_peer);
+
+/** Takes a connection that already waits, or returns -EAGAIN. */
+WEFT_MUST int weft_try_accept(weft_fd listener, weft_fd *ret_conn,
+                              weft_addr *ret_peer);
+
+/**
+ * Connects to `address`. Give it a deadline by a scope around it.
+ *
+ * Parks. Returns 0, -ECANCELED, -EINVAL, -ECONNREFUSED, -ENOENT, -EMFILE, ...
+ */
+WEFT_PARKS int weft_dial(weft_fd *ret_conn, const char *address);
+
+/** Ends this side's sending; the peer reads the end of the stream. */
+WEFT_MUST int weft_shutdown_write(weft_fd conn);
+
+/** Ends this side's receiving: reads give what has come, then the end. */
+WEFT_MUST int weft_shutdown_read(weft_fd conn);
+
+WEFT_MUST int weft_local_addr(weft_fd fd, weft_addr *ret_addr);
+WEFT_MUST int weft_peer_addr(weft_fd fd, weft_addr *ret_addr);
+
+/** TCP_NODELAY; on by default. Off makes the kernel gather small writes. */
+WEFT_MUST int weft_set_nodelay(weft_fd conn, bool on);
+
+/** SO_LINGER with 0: the next close resets instead of ending the stream. */
+WEFT_MUST int weft_set_reset_on_close(weft_fd conn, bool on);
+
+WEFT_END_DECLS
+
+#endif

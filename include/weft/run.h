@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft/run.h (sync) - from a thread into the world of fibers.
+ *
+ *     static int start(void *arg)
+ *     {
+ *         ...
+ *     }
+ *
+ *     int main(void)
+ *     {
+ *         return weft_run(start, NULL, NULL) < 0;
+ *     }
+ *
+ * weft_run makes a scheduler on this thread, runs one fiber in it, and returns
+ * that fiber's result when it and all it started have ended. Nothing process-
+ * wide is changed but what is said here: a handler for SIGSEGV and SIGBUS that
+ * reports stack overflows and then does what was done before, taken out again
+ * at the end; and with handle_signals those of SIGINT and SIGTERM.
+ */
+#ifndef WEFT_RUN_H
+#define WEFT_RUN_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+typedef struct weft_run_opts {
+    size_t stack_size;    /* of a fiber, usable bytes; 0: 64 KiB */
+    size_t guard_size;    /* of the unusable region below it; 0: 64 KiB */
+    bool handle_signals;  /* the first SIGINT or SIGTERM cancels main with
+                             WEFT_R_SIGNAL; the second one ends the process */
+    bool virtual_clock;   /* time jumps to the next timer when all wait */
+    bool no_crash_report; /* leave SIGSEGV and SIGBUS alone */
+    weft_time spin;       /* poll this long before sleeping; 0: do not */
+} weft_run_opts;
+
+/**
+ * Runs fn(arg) as the main fiber. `o` may be NULL.
+ *
+ * Returns what fn returned; if fn returned the -ECANCELED of a signal, 0; of
+ * weft_shutdown, its code; and -EDEADLK if every fiber waited for another one
+ * (the report is on standard error). -EBUSY: called inside a run, or signals
+ * are handled by another run already. -ENOMEM, -EMFILE: the scheduler could
+ * not be made. After a failure weft_last_error() is that of main.
+ */
+WEFT_MUST int weft_run(weft_fn fn, void *arg, const weft_run_opts *o);
+
+/**
+ * Cancels the main fiber's scope, and so everything, with `code`: what
+ * weft_run returns if that is what ended main. From inside the run only.
+ *
+ * Returns 0, or -EPERM outside a run.
+ */
+WEFT_API int weft_shutdown(int code);
+
+WEFT_END_DECLS
+
+#endif

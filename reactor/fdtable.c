@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fdtable.c - entries in chunks, which are made when first needed.
+ *
+ * Generations count all openings of the table rather than those of one entry,
+ * so that none comes round again before four thousand million openings.
+ */
+#include "reactor/fdtable.h"
+
+#include <string.h>
+
+#include "runtime/leaks.h"
+#include "runtime/os.h"
+
+struct wf_fd *wf_fdtable_make(struct wf_fdtable *t, int number)
+{
+    size_t chunk = (size_t)number / WF_FDS_PER_CHUNK;
+    if (chunk >= t->chunk_count) {
+        size_t count = t->chunk_count ? t->chunk_count : 8;
+        while (count <= chunk) count *= 2;
+        struct wf_fd **chunks = wf_zalloc(count * sizeof *chunks);
+        if (!chunks) return NULL;
+        if (t->chunks)
+            memcpy(chunks, t->chunks, t->chunk_count * sizeof *chunks);
+        wf_free(t->chunks, t->chunk_count * sizeof *chunks);
+        t->chunks = chunks;
+        t->chunk_count = count;
+    }
+    if (!t->chunks[chunk]) {
+        struct wf_fd *made = wf_zalloc(WF_FDS_PER_CHUNK * sizeof *made);
+        if (!made) return NULL;
+        for (int i = 0; i < WF_FDS_PER_CHUNK; i++)
+            made[i].number = (int)chunk * WF_FDS_PER_CHUNK + i;
+        t->chunks[chunk] = made;
+    }
+    return &t->chunks[chunk][number % WF_FDS_PER_CHUNK];
+}
+
+void wf_fdtable_open(struct wf_fdtable *t, struct wf_fd *e,
+                     enum wf_fd_kind kind)
+{
+    WF_ASSERT(wf_waitq_empty(&e->readers) && wf_waitq_empty(&e->writers));
+    if (++t->generation == 0) ++t->generation;
+    int number = e->number;
+    *e = (struct wf_fd){.number = number,
+                        .generation = t->generation,
+                        .kind = (uint8_t)kind};
+    t->open++;
+    if (kind != WF_FD_FOREIGN) wf_leaks_here.descriptors++;
+}
+
+void wf_fdtable_close(struct wf_fdtable *t, struct wf_fd *e)
+{
+    WF_ASSERT(wf_waitq_empty(&e->readers) && wf_waitq_empty(&e->writers));
+    if (e->kind != WF_FD_FOREIGN) wf_leaks_here.descriptors--;
+    e->kind = WF_FD_NONE;
+    e->generation = 0;
+    e->registered = false;
+    t->open--;
+}
+
+void wf_fdtable_fini(struct wf_fdtable *t)
+{
+    for (size_t i = 0; i < t->chunk_count; i++)
+        wf_free(t->chunks[i], WF_FDS_PER_CHUNK * sizeof **t->chunks);
+    wf_free(t->chunks, t->chunk_count * sizeof *t->chunks);
+    *t = (struct wf_fdtable){0};
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * here.h - the reactor of this thread, for the files of the reactor.
+ */
+#ifndef WF_REACTOR_HERE_H
+#define WF_REACTOR_HERE_H
+
+#include "reactor/fdtable.h"
+#include "reactor/reactor.h"
+
+enum { WF_EVENTS = 256 };
+
+struct wf_reactor {
+    struct wf_poller *poller;
+    struct wf_fdtable fds;
+    struct wf_wheel wheel;
+    struct wf_reactor_opts opts;
+    size_t waiting;       /* fibers parked on descriptors */
+    size_t registered;    /* descriptors the poller knows */
+    weft_waitq_ starved;  /* accepting fibers without a free descriptor */
+    struct wf_timer retry; /* ... which then try again anyhow */
+    int kicked; /* atomic */
+    struct wf_event events[WF_EVENTS];
+};
+
+extern __thread struct wf_reactor *wf_reactor;
+
+/* Parks the caller until `e` is ready for `events`, in the queue of readers
+ * or writers. 0 or the events that came, -ECANCELED, -EBADF, -ENOMEM. */
+int wf_fd_park(struct wf_fd *e, unsigned events,
+               const struct wf_wait_kind *kind);
+
+/* The same as a step of an operation on handle `fd`: -EBUSY if somebody else
+ * waits there already, -ECANCELED also if it was cancelled before, -EBADF
+ * also if it was closed after the wake. */
+int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
+               const struct wf_wait_kind *kind);
+
+/* Wakes all who wait on `e` with `result`. */
+void wf_fd_wake_all(struct wf_fd *e, int result);
+
+/* Takes the poller's registration away, if there is one. */
+void wf_fd_unregister(struct wf_fd *e);
+
+/* A descriptor has become free: an accepting fiber may go on. */
+void wf_fd_freed(void);
+
+/* Parks an accepting fiber until then, or for a short while. */
+int wf_fd_wait_for_number(void);
+
+/* The entry of a handle, or NULL if it is closed or was never one. */
+static inline struct wf_fd *wf_fd_of(weft_fd fd)
+{
+    if (!wf_reactor) return NULL;
+    struct wf_fd *e = wf_fdtable_at(&wf_reactor->fds, fd.slot);
+    if (!e || e->generation != fd.generation || e->kind == WF_FD_NONE)
+        return NULL;
+    return e;
+}
+
+/* Takes over `number`, whose kind is known. 0 or -ENOMEM. */
+int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd);
+
+extern const struct wf_wait_kind wf_wait_read, wf_wait_write;
+
+#endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * io.c - reading, writing and waiting; adopting and closing.
+ *
+ * Every operation is a loop of two steps: try, and if there is nothing, park.
+ * A read whose bit is clear skips the try; a send is always tried first. The
+ * bit is cleared by EAGAIN and, on a stream that has not hung up, by a read
+ * shorter than its buffer: what comes after it makes a new edge. It is cleared
+ * before parking and no turn lies between, so no edge can be missed.
+ *
+ * A fiber woken from its park has been granted readiness; it tries again and
+ * does not look at cancellation before that. If the hint was wrong and it has
+ * to park again, it does look.
+ */
+#include <weft/io.h>
+
+#include "reactor/here.h"
+#include "runtime/os.h"
+
+/* ---- adopting and closing ----------------------------------------------- */
+
+int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd)
+{
+    struct wf_reactor *r = wf_reactor;
+    struct wf_fd *e = wf_fdtable_make(&r->fds, number);
+    if (!e) return -ENOMEM;
+    if (e->kind != WF_FD_NONE) {
+        /* Closed behind our back, and the number has come round. The kernel
+         * dropped the registration then, unless the file was dup'ed. */
+        wf_fd_wake_all(e, -EBADF);
+        wf_fd_unregister(e);
+        wf_fdtable_close(&r->fds, e);
+    }
+    wf_fdtable_open(&r->fds, e, kind);
+    *ret_fd = (weft_fd){(uint32_t)number, e->generation};
+    return 0;
+}
+
+static int kind_of(int fd)
+{
+    struct stat st;
+    int err = wf_os_fstat(fd, &st);
+    if (err < 0) return err;
+    if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
+        return WF_FD_FILE;
+    if (!S_ISSOCK(st.st_mode)) return WF_FD_PIPE;
+
+    int value = 0;
+    socklen_t len = sizeof value;
+    err = wf_os_getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &len);
+    if (err < 0) return err;
+    if (value != SOCK_STREAM) return WF_FD_DATAGRAM;
+    len = sizeof value;
+    err = wf_os_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &len);
+    if (err < 0) return err;
+    return value ? WF_FD_LISTENER : WF_FD_STREAM;
+}
+
+int weft_fd_adopt(int fd, weft_fd *ret_fd)
+{
+    if (!wf_reactor)
+        return wf_misuse(-EPERM, "weft_fd_adopt: no run on this thread");
+    int kind = kind_of(fd);
+    if (kind < 0) return kind;
+    if (kind != WF_FD_FILE) {
+        int flags = wf_os_fcntl(fd, F_GETFL, 0);
+        if (flags < 0) return flags;
+        if (!(flags & O_NONBLOCK)) {
+            int err = wf_os_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+            if (err < 0) return err;
+        }
+    }
+    int err = wf_fd_open(fd, (enum wf_fd_kind)kind, ret_fd);
+    if (err < 0) return err;
+    /* It may hold something already. */
+    struct wf_fd *e = wf_fd_of(*ret_fd);
+    e->ready = WF_IN | WF_OUT;
+    return 0;
+}
+
+/* Foreign entries have no handle. */
+static struct wf_fd *own(weft_fd fd)
+{
+    struct wf_fd *e = wf_fd_of(fd);
+    return e && e->kind != WF_FD_FOREIGN ? e : NULL;
+}
+
+int weft_fd_release(weft_fd fd)
+{
+    struct wf_fd *e = own(fd);
+    if (!e)
+        return wf_misuse(-EBADF, "weft_fd_release: descriptor %u is closed",
+                         fd.slot);
+    wf_fd_wake_all(e, -EBADF);
+    wf_fd_unregister(e);
+    wf_fdtable_close(&wf_reactor->fds, e);
+    return e->number;
+}
+
+int weft_fd_number(weft_fd fd)
+{
+    struct wf_fd *e = own(fd);
+    return e ? e->number : -EBADF;
+}
+
+int weft_close(weft_fd fd)
+{
+    struct wf_fd *e = own(fd);
+    if (!e)
+        return wf_misuse(-EBADF,
+                         "weft_close: descriptor %u is closed already, or was "
+                         "never open: close it in one place",
+                         fd.slot);
+    wf_fd_wake_all(e, -EBADF);
+    wf_fd_unregister(e);
+    wf_fdtable_close(&wf_reactor->fds, e);
+    wf_os_close(e->number);
+    wf_fd_freed();
+    return 0;
+}
+
+/* ---- trying ------------------------------------------------------------- */
+
+static bool is_socket(const struct wf_fd *e)
+{
+    return e->kind <= WF_FD_LISTENER;
+}
+
+static ssize_t try_read(struct wf_fd *e, void *buf, size_t len)
+{
+    ssize_t n = is_socket(e) ? wf_os_recv(e->number, buf, len, 0)
+                             : wf_os_read(e->number, buf, len);
+    if (n == -EAGAIN)
+        e->ready &= (uint8_t)~WF_IN;
+    else if (n > 0 && (size_t)n < len && e->kind == WF_FD_STREAM &&
+             !(e->ready & WF_HUP))
+        e->ready &= (uint8_t)~WF_IN;
+    return n;
+}
+
+/* Only sockets can be told not to raise SIGPIPE. For the rest it is held back
+ * and, if this write raised it, taken off the thread again. */
+static ssize_t write_quietly(int fd, const struct iovec *iov, int count)
+{
+    sigset_t pipe_only, before, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    ssize_t n = wf_os_writev(fd, iov, count);
+    if (n == -EPIPE && !was_pending) {
+        struct timespec none = {0, 0};
+        while (sigtimedwait(&pipe_only, NULL, &none) < 0 && errno == EINTR)
+            continue;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return n;
+}
+
+static ssize_t try_write(struct wf_fd *e, const void *buf, size_t len)
+{
+    struct iovec one = {(void *)(uintptr_t)buf, len};
+    ssize_t n = is_socket(e)
+                    ? wf_os_send(e->number, buf, len, MSG_NOSIGNAL)
+                : e->kind == WF_FD_FILE ? wf_os_write(e->number, buf, len)
+                                        : write_quietly(e->number, &one, 1);
+    if (n == -EAGAIN) e->ready &= (uint8_t)~WF_OUT;
+    return n;
+}
+
+/* ---- try, and if there is nothing, park --------------------------------- */
+
+/* May one more fiber wait here? */
+static bool crowded(const struct wf_fd *e, const weft_waitq_ *q)
+{
+    return !wf_waitq_empty(q) && e->kind != WF_FD_DATAGRAM &&
+           e->kind != WF_FD_LISTENER;
+}
+
+int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
+               const struct wf_wait_kind *kind)
+{
+    weft_waitq_ *q = kind == &wf_wait_write ? &e->writers : &e->readers;
+    if (crowded(e, q))
+        return wf_misuse(-EBUSY,
+                         "descriptor %d: another fiber already waits to %s it",
+                         e->number, kind == &wf_wait_write ? "write" : "read");
+    if (wf_self()->cancelled) return weft_pass_();
+    int got = wf_fd_park(e, events, kind);
+    /* Between the wake and this line the descriptor may have been closed, and
+     * its number opened again. */
+    return got >= 0 && e->generation != fd.generation ? -EBADF : got;
+}
+
+static struct wf_fd *enter(weft_fd fd, int *ret_err)
+{
+    int err = weft_pass_();
+    struct wf_fd *e = err < 0 ? NULL : own(fd);
+    *ret_err = err < 0 ? err : e ? 0 : -EBADF;
+    return e;
+}
+
+ssize_t weft_read(weft_fd fd, void *buf, size_t len)
+{
+    int err;
+    struct wf_fd *e = enter(fd, &err);
+    if (!e) return err;
+    for (;;) {
+        if (e->ready & WF_IN || e->kind == WF_FD_FILE) {
+            ssize_t n = try_read(e, buf, len);
+            if (n != -EAGAIN) return n;
+        }
+        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read);
+        if (err < 0) return err;
+    }
+}
+
+ssize_t weft_try_read(weft_fd fd, void *buf, size_t len)
+{
+    struct wf_fd *e = own(fd);
+    if (!e) return -EBADF;
+    if (!(e->ready & WF_IN) && e->kind != WF_FD_FILE && e->registered)
+        return -EAGAIN;
+    return try_read(e, buf, len);
+}
+
+ssize_t weft_readv(weft_fd fd, const struct iovec *iov, int count)
+{
+    int err;
+    struct wf_fd *e = enter(fd, &err);
+    if (!e) return err;
+    for (;;) {
+        if (e->ready & WF_IN || e->kind == WF_FD_FILE) {
+            ssize_t n = wf_os_readv(e->number, iov, count);
+            if (n != -EAGAIN) return n;
+            e->ready &= (uint8_t)~WF_IN;
+        }
+        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read);
+        if (err < 0) return err;
+    }
+}
+
+ssize_t weft_write(weft_fd fd, const void *buf, size_t len)
+{
+    int err;
+    struct wf_fd *e = enter(fd, &err);
+    if (!e) return err;
+    if (crowded(e, &e->writers)) return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+    for (;;) {
+        ssize_t n = try_write(e, buf, len);
+        if (n != -EAGAIN) return n;
+        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+        if (err < 0) return err;
+    }
+}
+
+ssize_t weft_try_write(weft_fd fd, const void *buf, size_t len)
+{
+    struct wf_fd *e = own(fd);
+    return e ? try_write(e, buf, len) : -EBADF;
+}
+
+ssize_t weft_writev(weft_fd fd, const struct iovec *iov, int count)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                         .msg_iovlen = (size_t)count};
+    int err;
+    struct wf_fd *e = enter(fd, &err);
+    if (!e) return err;
+    if (crowded(e, &e->writers)) return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+    for (;;) {
+        ssize_t n = is_socket(e) ? wf_os_sendmsg(e->number, &msg, MSG_NOSIGNAL)
+                    : e->kind == WF_FD_FILE
+                        ? wf_os_writev(e->number, iov, count)
+                        : write_quietly(e->number, iov, count);
+        if (n != -EAGAIN) return n;
+        e->ready &= (uint8_t)~WF_OUT;
+        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+        if (err < 0) return err;
+    }
+}
+
+int weft_write_all(weft_fd fd, const void *buf, size_t len, size_t *ret_done)
+{
+    size_t done = 0;
+    ssize_t n = 0;
+    do {
+        n = weft_write(fd, (const char *)buf + done, len - done);
+        if (n > 0) done += (size_t)n;
+    } while (n >= 0 && done < len);
+    if (ret_done) *ret_done = done;
+    return n < 0 ? (int)n : 0;
+}
+
+int weft_read_exact(weft_fd fd, void *buf, size_t len, size_t *ret_done)
+{
+    size_t done = 0;
+    ssize_t n = 1;
+    while (done < len) {
+        n = weft_read(fd, (char *)buf + done, len - done);
+        if (n <= 0) break;
+        done += (size_t)n;
+    }
+    if (ret_done) *ret_done = done;
+    return done == len ? 0 : n < 0 ? (int)n : -EPIPE;
+}
+
+/* ---- waiting only ------------------------------------------------------- */
+
+int weft_wait(weft_fd fd, int events)
+{
+    int err;
+    struct wf_fd *e = enter(fd, &err);
+    if (!e) return err;
+    unsigned want = (unsigned)events & (WF_IN | WF_OUT);
+    if (!want) return -EINVAL;
+    if (e->kind == WF_FD_FILE) return (int)want;
+    if (e->ready & want) return e->ready & (int)(want | WF_HUP);
+    return wf_fd_wait(fd, e, want,
+                      want == WF_OUT ? &wf_wait_write : &wf_wait_read);
+}
+
+static int ready_now(int fd, unsigned want)
+{
+    struct pollfd ask = {.fd = fd};
+    ask.events = (short)((want & WF_IN ? POLLIN : 0) |
+                         (want & WF_OUT ? POLLOUT : 0));
+    int n = wf_os_poll(&ask, 1, 0);
+    if (n <= 0) return n;
+    if (ask.revents & POLLNVAL) return -EBADF;
+    bool gone = ask.revents & (POLLHUP | POLLERR);
+    return (ask.revents & POLLIN || gone ? WF_IN : 0) |
+           (ask.revents & POLLOUT || gone ? WF_OUT : 0) | (gone ? WF_HUP : 0);
+}
+
+int weft_wait_fd(int fd, int events)
+{
+    int err = weft_pass_();
+    if (err < 0) return err;
+    unsigned want = (unsigned)events & (WF_IN | WF_OUT);
+    if (!want || fd < 0) return fd < 0 ? -EBADF : -EINVAL;
+    int ready = ready_now(fd, want);
+    if (ready != 0) return ready;
+
+    struct wf_reactor *r = wf_reactor;
+    struct wf_fd *e = wf_fdtable_make(&r->fds, fd);
+    if (!e) return -ENOMEM;
+    if (e->kind != WF_FD_NONE && e->kind != WF_FD_FOREIGN)
+        return wf_misuse(-EBUSY,
+                         "weft_wait_fd: descriptor %d is one of weft's own: "
+                         "use weft_wait, or release it first",
+                         fd);
+    if (e->kind == WF_FD_NONE) wf_fdtable_open(&r->fds, e, WF_FD_FOREIGN);
+    return wf_fd_wait((weft_fd){(uint32_t)fd, e->generation}, e, want,
+                      want == WF_OUT ? &wf_wait_write : &wf_wait_read);
+}
+
+void weft_forget_fd(int fd)
+{
+    if (!wf_reactor || fd < 0) return;
+    struct wf_fd *e = wf_fdtable_at(&wf_reactor->fds, (uint32_t)fd);
+    if (!e || e->kind != WF_FD_FOREIGN) return;
+    wf_fd_wake_all(e, -EBADF);
+    wf_fd_unregister(e);
+    wf_fdtable_close(&wf_reactor->fds, e);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reactor.c - one turn: descriptors first, then timers.
+ *
+ * A descriptor is registered once for its life, edge-triggered and both ways,
+ * when it first has to wait. Its entry keeps what is known to be ready; an
+ * operation whose bit is clear parks without a system call, and an event sets
+ * the bit and wakes whoever waits. So a message costs one receive and one
+ * send, and hardly any epoll_wait.
+ *
+ * What is there beats the deadline: events are taken in before timers expire,
+ * and both before any fiber runs. A wake is a hint; who is woken tries again.
+ *
+ * An event carries the key of the registration it is of, with the generation
+ * in it; one that comes late, for a descriptor closed meanwhile, finds no
+ * entry of that generation and is dropped.
+ */
+#include "reactor/reactor.h"
+
+#include "reactor/here.h"
+#include "runtime/clock.h"
+#include "runtime/leaks.h"
+#include "runtime/os.h"
+#include "runtime/stats.h"
+
+enum { ACCEPT_RETRY_NS = 20000000 };
+
+__thread struct wf_reactor *wf_reactor;
+
+/* ---- waiting for a descriptor ------------------------------------------- */
+
+static void count_waiting(struct wf_reactor *r, int by)
+{
+    r->waiting += (size_t)by;
+}
+
+static bool abort_read(weft_fiber *f)
+{
+    struct wf_fd *e = (struct wf_fd *)(uintptr_t)f->object;
+    wf_waitq_remove(&e->readers, &f->waiter);
+    count_waiting(wf_reactor, -1);
+    return true;
+}
+
+static bool abort_write(weft_fiber *f)
+{
+    struct wf_fd *e = (struct wf_fd *)(uintptr_t)f->object;
+    wf_waitq_remove(&e->writers, &f->waiter);
+    count_waiting(wf_reactor, -1);
+    return true;
+}
+
+const struct wf_wait_kind wf_wait_read = {"read of descriptor", abort_read};
+const struct wf_wait_kind wf_wait_write = {"write of descriptor", abort_write};
+
+static int register_it(struct wf_reactor *r, struct wf_fd *e, unsigned events)
+{
+    enum wf_poll_mode mode = e->kind == WF_FD_LISTENER  ? WF_LEVEL
+                             : e->kind == WF_FD_FOREIGN ? WF_ONCE
+                                                        : WF_EDGE;
+    int err;
+    wf_stats.registrations++;
+    if (e->registered) {
+        err = wf_poller_again(r->poller, e->number, wf_fd_key(e), mode, events);
+        if (err != -ENOENT) return err;
+        /* Closed by its owner meanwhile, and the number used again. */
+        e->registered = false;
+        r->registered--;
+    }
+    err = wf_poller_add(r->poller, e->number, wf_fd_key(e), mode, events);
+    if (err == -EEXIST)
+        err = wf_poller_again(r->poller, e->number, wf_fd_key(e), mode, events);
+    if (err < 0) return err;
+    e->registered = true;
+    e->muted = false;
+    r->registered++;
+    return 0;
+}
+
+void wf_fd_unregister(struct wf_fd *e)
+{
+    if (!e->registered) return;
+    wf_stats.registrations++;
+    wf_poller_remove(wf_reactor->poller, e->number);
+    e->registered = false;
+    wf_reactor->registered--;
+}
+
+/* What all who wait for a foreign descriptor want together. */
+static unsigned wanted(const struct wf_fd *e)
+{
+    unsigned events = 0;
+    for (struct weft_waiter_ *w = e->readers.head_; w; w = w->next_)
+        events |= (unsigned)w->n_;
+    for (struct weft_waiter_ *w = e->writers.head_; w; w = w->next_)
+        events |= (unsigned)w->n_;
+    return events;
+}
+
+int wf_fd_park(struct wf_fd *e, unsigned events,
+               const struct wf_wait_kind *kind)
+{
+    struct wf_reactor *r = wf_reactor;
+    if (!e->registered || e->muted || e->kind == WF_FD_FOREIGN) {
+        int err = register_it(r, e, events | wanted(e));
+        if (err == -EPERM) return (int)events; /* always ready */
+        if (err < 0) return err;
+        e->muted = false;
+    }
+    wf_poller_expect(r->poller, e->number, events);
+    weft_waitq_ *q = kind == &wf_wait_write ? &e->writers : &e->readers;
+    wf_self()->waiter.n_ = events;
+    count_waiting(r, 1);
+    return wf_waitq_park(q, kind, e);
+}
+
+static void wake_first(weft_waitq_ *q, int result)
+{
+    struct weft_waiter_ *w = wf_waitq_pop(q);
+    if (!w) return;
+    count_waiting(wf_reactor, -1);
+    wf_wake(w->fiber_, result);
+}
+
+void wf_fd_wake_all(struct wf_fd *e, int result)
+{
+    while (!wf_waitq_empty(&e->readers)) wake_first(&e->readers, result);
+    while (!wf_waitq_empty(&e->writers)) wake_first(&e->writers, result);
+}
+
+/* Those who wait for either side stand among the readers. */
+static void wake_ready(struct wf_fd *e, unsigned ready)
+{
+    for (struct weft_waiter_ *w = e->readers.head_, *next; w; w = next) {
+        next = w->next_;
+        if (!(w->n_ & ready)) continue;
+        wf_waitq_remove(&e->readers, w);
+        count_waiting(wf_reactor, -1);
+        wf_wake(w->fiber_, (int)ready);
+        if (e->kind == WF_FD_LISTENER) return; /* one connection, one wake */
+    }
+    if (ready & WF_OUT) wake_first(&e->writers, (int)ready);
+}
+
+static void take_event(struct wf_reactor *r, const struct wf_event *ev)
+{
+    struct wf_fd *e = wf_fdtable_at(&r->fds, (uint32_t)ev->key);
+    if (!e || e->generation != (uint32_t)(ev->key >> 32)) return;
+    if (e->kind == WF_FD_LISTENER && wf_waitq_empty(&e->readers)) {
+        /* Nobody is waiting: not to be told the same at every turn. */
+        (void)wf_poller_again(r->poller, e->number, wf_fd_key(e), WF_LEVEL, 0);
+        e->muted = true;
+    }
+    e->ready |= (uint8_t)ev->ready;
+    wake_ready(e, ev->ready);
+    /* A one-shot registration served one side; the other still waits. */
+    if (e->kind == WF_FD_FOREIGN && wanted(e))
+        (void)register_it(r, e, wanted(e));
+}
+
+/* ---- no free descriptor ------------------------------------------------- */
+
+static bool abort_starved(weft_fiber *f)
+{
+    wf_waitq_remove(&wf_reactor->starved, &f->waiter);
+    return true;
+}
+
+static const struct wf_wait_kind wait_for_number = {"a free descriptor",
+                                                    abort_starved};
+
+int wf_fd_wait_for_number(void)
+{
+    struct wf_reactor *r = wf_reactor;
+    wf_stats.accept_starved++;
+    if (!wf_timer_armed(&r->retry))
+        wf_timer_arm(&r->wheel, &r->retry,
+                     wf_time_add(wf_now, ACCEPT_RETRY_NS));
+    return wf_waitq_park(&r->starved, &wait_for_number, r);
+}
+
+void wf_fd_freed(void)
+{
+    struct weft_waiter_ *w = wf_waitq_pop(&wf_reactor->starved);
+    if (w) wf_wake(w->fiber_, 0);
+}
+
+/* ---- the turn ----------------------------------------------------------- */
+
+static void poll_once(struct wf_reactor *r, int64_t timeout)
+{
+    wf_stats.polls++;
+    int n = wf_poller_wait(r->poller, r->events, WF_EVENTS, timeout);
+    for (int i = 0; i < n; i++) take_event(r, &r->events[i]);
+}
+
+static void expire(struct wf_reactor *r)
+{
+    struct wf_timer *list = wf_wheel_expire(&r->wheel, wf_now), **at = &list;
+    if (!list) return;
+    while (*at && *at != &r->retry) at = &(*at)->next;
+    if (*at) {
+        *at = (*at)->next;
+        while (!wf_waitq_empty(&r->starved)) wf_fd_freed();
+    }
+    if (list) r->opts.expired(list);
+}
+
+/* Asks again and again for a while, before sleeping. True: something came. */
+static bool spin(struct wf_reactor *r)
+{
+    int64_t until = wf_time_add(wf_now, r->opts.spin);
+    size_t waiting = r->waiting;
+    while (r->waiting == waiting && wf_wheel_next(&r->wheel) > wf_now) {
+        if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) break;
+        if (wf_now >= until) return false;
+        poll_once(r, 0);
+        wf_clock_update();
+    }
+    return true;
+}
+
+static bool turn(void *self, bool may_block)
+{
+    struct wf_reactor *r = self;
+    int64_t timeout = 0;
+    wf_clock_update();
+    if (may_block) {
+        int64_t next = wf_wheel_next(&r->wheel);
+        if (next == INT64_MAX && r->waiting == 0) return false;
+        timeout = next == INT64_MAX ? INT64_MAX : next - wf_now;
+        if (wf_clock_is_virtual() && next != INT64_MAX) timeout = 0;
+        if (timeout > 0 && r->opts.spin > 0 && spin(r)) timeout = 0;
+    }
+    if (r->registered > 0 || timeout > 0) {
+        size_t waiting = r->waiting;
+        poll_once(r, timeout);
+        wf_clock_update();
+        /* Nothing moves but time itself. */
+        if (may_block && wf_clock_is_virtual() && r->waiting == waiting)
+            wf_clock_jump(wf_wheel_next(&r->wheel) == INT64_MAX
+                              ? wf_now
+                              : wf_wheel_next(&r->wheel));
+    } else if (may_block && wf_clock_is_virtual()) {
+        wf_clock_jump(wf_wheel_next(&r->wheel));
+    }
+    if (__atomic_exchange_n(&r->kicked, 0, __ATOMIC_ACQUIRE))
+        r->opts.kicked();
+    expire(r);
+    return true;
+}
+
+/* ---- opening and closing ------------------------------------------------ */
+
+int wf_reactor_open(const struct wf_reactor_opts *o,
+                    struct wf_driver *ret_driver)
+{
+    struct wf_reactor *r = wf_zalloc(sizeof *r);
+    if (!r) return -ENOMEM;
+    int err = wf_poller_open(&r->poller);
+    if (err < 0) {
+        wf_free(r, sizeof *r);
+        return err;
+    }
+    r->opts = *o;
+    wf_wheel_init(&r->wheel, wf_now);
+    wf_reactor = r;
+    *ret_driver = (struct wf_driver){.self = r, .turn = turn};
+    return 0;
+}
+
+void wf_reactor_close(void)
+{
+    struct wf_reactor *r = wf_reactor;
+    if (wf_timer_armed(&r->retry)) wf_timer_disarm(&r->wheel, &r->retry);
+    wf_leaks_here.timers += wf_wheel_count(&r->wheel);
+    wf_poller_close(r->poller);
+    wf_fdtable_fini(&r->fds);
+    wf_free(r, sizeof *r);
+    wf_reactor = NULL;
+}
+
+struct wf_wheel *wf_reactor_wheel(void)
+{
+    return &wf_reactor->wheel;
+}
+
+void *wf_reactor_handle(void)
+{
+    return wf_reactor;
+}
+
+void wf_reactor_kick(void *handle)
+{
+    struct wf_reactor *r = handle;
+    __atomic_store_n(&r->kicked, 1, __ATOMIC_RELEASE);
+    wf_poller_wake(r->poller);
+}

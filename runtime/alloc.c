@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * alloc.c - memory from libc and from the kernel, and what is outstanding.
+ */
+#include "runtime/leaks.h"
+#include "runtime/os.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+__thread struct wf_leaks wf_leaks_here;
+
+void wf_leaks_read(struct wf_leaks *ret)
+{
+    *ret = wf_leaks_here;
+}
+
+void *wf_alloc(size_t bytes)
+{
+    if (wf_hostile(WF_CALL_ALLOC) < 0) return NULL;
+    void *p = malloc(bytes);
+    if (p) wf_leaks_here.bytes += (long)bytes;
+    return p;
+}
+
+void *wf_zalloc(size_t bytes)
+{
+    void *p = wf_alloc(bytes);
+    return p ? memset(p, 0, bytes) : NULL;
+}
+
+void wf_free(void *p, size_t bytes)
+{
+    if (!p) return;
+    wf_leaks_here.bytes -= (long)bytes;
+    free(p);
+}
+
+void *wf_map(size_t bytes)
+{
+    if (wf_hostile(WF_CALL_MMAP) < 0) return NULL;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    wf_leaks_here.bytes += (long)bytes;
+    return p;
+}
+
+void wf_unmap(void *p, size_t bytes)
+{
+    if (!p) return;
+    wf_leaks_here.bytes -= (long)bytes;
+    (void)munmap(p, bytes);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * annotate.h - telling Valgrind, ASan and TSan about stacks.
+ *
+ * All of it is empty in a plain build, save for Valgrind's registration, which
+ * is a few instructions whenever a stack is mapped. The sanitizers' calls are
+ * declared here, so that no header of theirs is needed.
+ */
+#ifndef WF_ANNOTATE_H
+#define WF_ANNOTATE_H
+
+#include <stddef.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WF_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WF_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define WF_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WF_TSAN 1
+#endif
+#endif
+
+#ifdef WF_ASAN
+void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom,
+                                    size_t size);
+void __sanitizer_finish_switch_fiber(void *fake_stack_save,
+                                     const void **bottom_old, size_t *size_old);
+void __asan_unpoison_memory_region(const volatile void *p, size_t size);
+#endif
+
+#ifdef WF_TSAN
+void *__tsan_get_current_fiber(void);
+void *__tsan_create_fiber(unsigned flags);
+void __tsan_destroy_fiber(void *fiber);
+void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+#endif
+
+#if !defined(WEFT_NO_VALGRIND) && defined(__has_include)
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#define WF_VALGRIND 1
+#endif
+#endif
+
+static inline unsigned wf_note_stack_mapped(const void *low, const void *high)
+{
+#ifdef WF_VALGRIND
+    return (unsigned)VALGRIND_STACK_REGISTER(low, high);
+#else
+    (void)low;
+    (void)high;
+    return 0;
+#endif
+}
+
+static inline void wf_note_stack_unmapped(unsigned id)
+{
+#ifdef WF_VALGRIND
+    VALGRIND_STACK_DEREGISTER(id);
+#else
+    (void)id;
+#endif
+}
+
+/* A stack goes to its next fiber: what the last one left there is not data. */
+static inline void wf_note_stack_reused(void *low, size_t bytes)
+{
+#ifdef WF_ASAN
+    __asan_unpoison_memory_region(low, bytes);
+#endif
+#if defined(WF_VALGRIND) && defined(WEFT_VALGRIND)
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(low, bytes);
+#endif
+    (void)low;
+    (void)bytes;
+}
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * assert.c - the last words of a program, and the words to one that errs.
+ */
+#include "runtime/assert.h"
+
+#include <weft/error.h>
+#include <weft/fiber.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/os.h"
+
+/* One write, so that two threads do not mix their words. */
+static void say(const char *format, va_list args)
+{
+    char text[512];
+    int used = snprintf(text, sizeof text, "weft: ");
+    used += vsnprintf(text + used, sizeof text - (size_t)used - 1, format,
+                      args);
+    if (used > (int)sizeof text - 2) used = (int)sizeof text - 2;
+    text[used++] = '\n';
+    wf_os_say(2, text, (size_t)used);
+}
+
+void wf_assert_failed(const char *cond, const char *file, int line)
+{
+    wf_fatal("%s:%d: in fiber %llu \"%s\": a rule of weft is broken: %s", file,
+             line, (unsigned long long)weft_fiber_id(), weft_fiber_name(),
+             cond);
+}
+
+void wf_fatal(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    abort();
+}
+
+int wf_misuse(int code, const char *format, ...)
+{
+    char text[160];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+#ifdef WEFT_DEBUG
+    char line[224];
+    int len = snprintf(line, sizeof line, "weft: fiber %llu \"%s\": %s\n",
+                       (unsigned long long)weft_fiber_id(), weft_fiber_name(),
+                       text);
+    wf_os_say(2, line, (size_t)len);
+#endif
+    return weft_fail_at(code, NULL, 0, "%s", text);
+}

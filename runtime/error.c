@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * error.c - one record of the last failure for each fiber.
+ *
+ * Records are allocated when something fails, and reused by the fiber's next
+ * failure. What hangs on one (`next`, `inner`) belongs to it. A thread that
+ * fails outside any fiber has one record of its own.
+ */
+#include <weft/error.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/os.h"
+#include "runtime/park.h"
+
+static __thread weft_error outside;
+static void (*unhandled_hook)(const weft_error *e);
+
+void wf_error_free(weft_error *e)
+{
+    while (e) {
+        /* Unfold what is inside in front of what is next: no recursion. */
+        weft_error *next = (weft_error *)(uintptr_t)e->next;
+        weft_error *inner = (weft_error *)(uintptr_t)e->inner;
+        if (inner) {
+            weft_error *last = inner;
+            while (last->next) last = (weft_error *)(uintptr_t)last->next;
+            last->next = next;
+            next = inner;
+        }
+        wf_free(e, sizeof *e);
+        e = next;
+    }
+}
+
+weft_error *wf_error_take(weft_fiber *f)
+{
+    weft_error *e = f->error;
+    f->error = NULL;
+    return e;
+}
+
+void wf_error_give(weft_fiber *f, weft_error *e)
+{
+    wf_error_free(f->error);
+    f->error = e;
+}
+
+static void fill(weft_error *e, const weft_fiber *f, int code)
+{
+    *e = (weft_error){.code = code};
+    if (!f) return;
+    e->fiber = f->id;
+    e->file = f->file;
+    e->line = f->line;
+    if (f->name) snprintf(e->name, sizeof e->name, "%s", f->name);
+}
+
+weft_error *wf_error_new(weft_fiber *f, int code)
+{
+    weft_error *e = wf_alloc(sizeof *e);
+    if (e) fill(e, f, code);
+    return e;
+}
+
+int weft_fail_at(int code, const char *file, int line, const char *format, ...)
+{
+    weft_fiber *f = wf_self();
+    weft_error *e = f ? wf_error_new(f, code) : &outside;
+    if (f) wf_error_give(f, e);
+    if (!e) return code;
+
+    if (!f) fill(e, NULL, code);
+    if (file) {
+        e->file = file;
+        e->line = line;
+    }
+    int kept = errno;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(e->msg, sizeof e->msg, format, args);
+    va_end(args);
+    errno = kept;
+    return code;
+}
+
+const weft_error *weft_last_error(void)
+{
+    weft_fiber *f = wf_self();
+    if (f) return f->error;
+    return outside.code ? &outside : NULL;
+}
+
+void wf_error_export(weft_fiber *f)
+{
+    if (!f->error) {
+        outside = (weft_error){0};
+        return;
+    }
+    outside = *f->error;
+    outside.next = outside.inner = NULL; /* what hangs on it goes with it */
+}
+
+const char *weft_strerror(int code)
+{
+    if (code >= 0) return "success";
+    switch (-code) {
+    case ECANCELED: return "cancelled";
+    case ETIMEDOUT: return "timed out";
+    case EOWNERDEAD: return "the holder ended without letting go";
+    case ESHUTDOWN: return "closed to new work";
+    default: return strerror(-code);
+    }
+}
+
+static void print_one(int fd, const weft_error *e, int depth)
+{
+    char text[320];
+    int n = snprintf(text, sizeof text, "%*s%s%s%s (in fiber %llu%s%s%s",
+                     depth * 2, "", e->msg, e->msg[0] ? ": " : "",
+                     weft_strerror(e->code), (unsigned long long)e->fiber,
+                     e->name[0] ? " \"" : "", e->name, e->name[0] ? "\"" : "");
+    if (e->file)
+        n += snprintf(text + n, sizeof text - (size_t)n, ", %s:%d", e->file,
+                      e->line);
+    if (n > (int)sizeof text - 3) n = (int)sizeof text - 3;
+    text[n++] = ')';
+    text[n++] = '\n';
+    wf_os_say(fd, text, (size_t)n);
+}
+
+static void print_group(int fd, const weft_error *e, int depth)
+{
+    for (; e; e = e->next) {
+        print_one(fd, e, depth);
+        if (e->inner && depth < 8) print_group(fd, e->inner, depth + 1);
+        if (e->dropped) {
+            char text[64];
+            int n = snprintf(text, sizeof text, "%*s... and %u more\n",
+                             depth * 2, "", e->dropped);
+            wf_os_say(fd, text, (size_t)n);
+        }
+    }
+}
+
+void weft_error_print(int fd, int code)
+{
+    const weft_error *e = weft_last_error();
+    if (e && e->code == code) {
+        print_group(fd, e, 0);
+        return;
+    }
+    const char *text = weft_strerror(code);
+    wf_os_say(fd, text, strlen(text));
+    wf_os_say(fd, "\n", 1);
+}
+
+void weft_on_unhandled(void (*hook)(const weft_error *e))
+{
+    unhandled_hook = hook;
+}
+
+void wf_error_unhandled(const weft_error *e)
+{
+    if (unhandled_hook) {
+        unhandled_hook(e);
+        return;
+    }
+    static const char words[] = "weft: a failure that nobody can receive: ";
+    wf_os_say(2, words, sizeof words - 1);
+    print_one(2, e, 0);
+}

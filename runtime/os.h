@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os.h - the one door to the outside: system calls, the clock, memory.
+ *
+ * Every call here returns 0 or a count, or a negative errno code, and repeats
+ * itself when a signal interrupts it (the waiting ones return early instead).
+ * In a release build it is an inline call and nothing more. Built with
+ * BUILD=hostile each call first asks wf_hostile, which can refuse it with an
+ * error, cut a transfer short or interrupt it, by plan or by seed; see
+ * os_hostile.c.
+ */
+#ifndef WF_OS_H
+#define WF_OS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum wf_call {
+    WF_CALL_ALLOC, WF_CALL_MMAP, WF_CALL_MPROTECT, WF_CALL_MADVISE,
+    WF_CALL_READ, WF_CALL_WRITE, WF_CALL_RECV, WF_CALL_SEND, WF_CALL_ACCEPT,
+    WF_CALL_CONNECT, WF_CALL_SOCKET, WF_CALL_BIND, WF_CALL_LISTEN,
+    WF_CALL_SOCKOPT, WF_CALL_FCNTL, WF_CALL_STAT, WF_CALL_POLL_OPEN,
+    WF_CALL_POLL_CTL, WF_CALL_POLL_WAIT, WF_CALL_SIGNAL, WF_CALL_COUNT
+};
+
+#ifdef WEFT_HOSTILE
+/* 0: go on; negative: fail with it, without making the call. */
+int wf_hostile(enum wf_call call);
+/* How much of a transfer of `len` octets to ask for. */
+size_t wf_hostile_cut(enum wf_call call, size_t len);
+#else
+static inline int wf_hostile(enum wf_call call)
+{
+    (void)call;
+    return 0;
+}
+static inline size_t wf_hostile_cut(enum wf_call call, size_t len)
+{
+    (void)call;
+    return len;
+}
+#endif
+
+/* Evaluates `expr` until no signal interrupts it, and leaves by its value. */
+#define WF_OS_CALL(call, expr)                                                 \
+    do {                                                                       \
+        int refused_ = wf_hostile(call);                                       \
+        if (refused_ < 0 && refused_ != -EINTR) return refused_;               \
+        for (;;) {                                                             \
+            __typeof__(expr) got_ = (expr);                                    \
+            if (got_ >= 0) return got_;                                        \
+            if (errno != EINTR) return -errno;                                 \
+        }                                                                      \
+    } while (0)
+
+/* Memory. What is outstanding is counted, so that a test can see a leak. */
+void *wf_alloc(size_t bytes);
+void *wf_zalloc(size_t bytes);
+void wf_free(void *p, size_t bytes);
+void *wf_map(size_t bytes); /* address space, unreserved; NULL: none left */
+void wf_unmap(void *p, size_t bytes);
+
+static inline int wf_os_madvise(void *p, size_t bytes, int advice)
+{
+    WF_OS_CALL(WF_CALL_MADVISE, madvise(p, bytes, advice));
+}
+static inline int wf_os_mprotect(void *p, size_t bytes, int prot)
+{
+    WF_OS_CALL(WF_CALL_MPROTECT, mprotect(p, bytes, prot));
+}
+
+static inline int64_t wf_os_clock(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Words to the user on the way out: whatever becomes of them. */
+static inline void wf_os_say(int fd, const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, text, len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return;
+        text += n;
+        len -= (size_t)n;
+    }
+}
+
+/* Transfers. */
+static inline ssize_t wf_os_read(int fd, void *buf, size_t len)
+{
+    len = wf_hostile_cut(WF_CALL_READ, len);
+    WF_OS_CALL(WF_CALL_READ, read(fd, buf, len));
+}
+static inline ssize_t wf_os_write(int fd, const void *buf, size_t len)
+{
+    len = wf_hostile_cut(WF_CALL_WRITE, len);
+    WF_OS_CALL(WF_CALL_WRITE, write(fd, buf, len));
+}
+static inline ssize_t wf_os_readv(int fd, const struct iovec *iov, int n)
+{
+    WF_OS_CALL(WF_CALL_READ, readv(fd, iov, n));
+}
+static inline ssize_t wf_os_writev(int fd, const struct iovec *iov, int n)
+{
+    WF_OS_CALL(WF_CALL_WRITE, writev(fd, iov, n));
+}
+static inline ssize_t wf_os_recv(int fd, void *buf, size_t len, int flags)
+{
+    len = wf_hostile_cut(WF_CALL_RECV, len);
+    WF_OS_CALL(WF_CALL_RECV, recv(fd, buf, len, flags));
+}
+static inline ssize_t wf_os_send(int fd, const void *buf, size_t len, int flags)
+{
+    len = wf_hostile_cut(WF_CALL_SEND, len);
+    WF_OS_CALL(WF_CALL_SEND, send(fd, buf, len, flags));
+}
+static inline ssize_t wf_os_recvmsg(int fd, struct msghdr *m, int flags)
+{
+    WF_OS_CALL(WF_CALL_RECV, recvmsg(fd, m, flags));
+}
+static inline ssize_t wf_os_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    WF_OS_CALL(WF_CALL_SEND, sendmsg(fd, m, flags));
+}
+
+/* Sockets. */
+static inline int wf_os_socket(int family, int type, int protocol)
+{
+    WF_OS_CALL(WF_CALL_SOCKET, socket(family, type, protocol));
+}
+static inline int wf_os_socketpair(int family, int type, int fds[2])
+{
+    WF_OS_CALL(WF_CALL_SOCKET, socketpair(family, type, 0, fds));
+}
+static inline int wf_os_accept(int fd, struct sockaddr *sa, socklen_t *len)
+{
+    WF_OS_CALL(WF_CALL_ACCEPT,
+               accept4(fd, sa, len, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+/* An interrupted connect goes on by itself: it must not be repeated. */
+static inline int wf_os_connect(int fd, const struct sockaddr *sa,
+                                socklen_t len)
+{
+    int refused = wf_hostile(WF_CALL_CONNECT);
+    if (refused < 0 && refused != -EINTR) return refused;
+    if (connect(fd, sa, len) == 0) return 0;
+    return errno == EINTR ? -EINPROGRESS : -errno;
+}
+static inline int wf_os_bind(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    WF_OS_CALL(WF_CALL_BIND, bind(fd, sa, len));
+}
+static inline int wf_os_listen(int fd, int backlog)
+{
+    WF_OS_CALL(WF_CALL_LISTEN, listen(fd, backlog));
+}
+static inline int wf_os_shutdown(int fd, int how)
+{
+    WF_OS_CALL(WF_CALL_SOCKOPT, shutdown(fd, how));
+}
+static inline int wf_os_setsockopt(int fd, int level, int name,
+                                   const void *val, socklen_t len)
+{
+    WF_OS_CALL(WF_CALL_SOCKOPT, setsockopt(fd, level, name, val, len));
+}
+static inline int wf_os_getsockopt(int fd, int level, int name, void *val,
+                                   socklen_t *len)
+{
+    WF_OS_CALL(WF_CALL_SOCKOPT, getsockopt(fd, level, name, val, len));
+}
+static inline int wf_os_getsockname(int fd, struct sockaddr *sa, socklen_t *len)
+{
+    WF_OS_CALL(WF_CALL_SOCKOPT, getsockname(fd, sa, len));
+}
+static inline int wf_os_getpeername(int fd, struct sockaddr *sa, socklen_t *len)
+{
+    WF_OS_CALL(WF_CALL_SOCKOPT, getpeername(fd, sa, len));
+}
+
+/* Descriptors. */
+static inline int wf_os_fcntl(int fd, int cmd, int arg)
+{
+    WF_OS_CALL(WF_CALL_FCNTL, fcntl(fd, cmd, arg));
+}
+static inline int wf_os_fstat(int fd, struct stat *st)
+{
+    WF_OS_CALL(WF_CALL_STAT, fstat(fd, st));
+}
+static inline int wf_os_pipe(int fds[2])
+{
+    WF_OS_CALL(WF_CALL_SOCKET, pipe2(fds, O_CLOEXEC | O_NONBLOCK));
+}
+/* Closed on Linux even when interrupted: never repeated, never refused. */
+static inline void wf_os_close(int fd)
+{
+    (void)close(fd);
+}
+/* Asks without waiting; an interruption counts as nothing there. */
+static inline int wf_os_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    int refused = wf_hostile(WF_CALL_POLL_WAIT);
+    if (refused < 0) return refused == -EINTR ? 0 : refused;
+    int got = poll(fds, n, timeout_ms);
+    if (got >= 0) return got;
+    return errno == EINTR ? 0 : -errno;
+}
+
+/* Signals. */
+static inline int wf_os_sigaction(int signo, const struct sigaction *act,
+                                  struct sigaction *old)
+{
+    WF_OS_CALL(WF_CALL_SIGNAL, sigaction(signo, act, old));
+}
+static inline int wf_os_sigaltstack(const stack_t *now, stack_t *old)
+{
+    WF_OS_CALL(WF_CALL_SIGNAL, sigaltstack(now, old));
+}
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * park.h (seam, upward) - fibers, for those who park and wake them.
+ *
+ * The layers above see the scheduler through this page. A fiber is parked on
+ * one thing, described by a wait kind; whoever has what it waits for unlinks
+ * it, leaves the result, and makes it ready with wf_wake. From that moment it
+ * has been granted: cancellation looks only at parked fibers, so it cannot
+ * take a grant back. Between park and its return the world has changed.
+ *
+ * Cancellation here is only the mechanism: a flag on the fiber, which empties
+ * its credit so that the next cancel point sees it, and the unlinking of one
+ * that is parked. What cancels whom is the business of sync/scope.c.
+ *
+ * Nothing on the path of park, wake and switch allocates, takes a lock, uses
+ * an atomic or reads the clock.
+ */
+#ifndef WF_PARK_H
+#define WF_PARK_H
+
+#include <weft/base.h>
+#include <weft/error.h>
+
+#include "runtime/assert.h"
+#include "runtime/driver.h"
+
+/* How many cancel points a fiber may pass between two switches. */
+enum { WF_CREDIT = 64 };
+
+/* What a fiber can be parked for. */
+struct wf_wait_kind {
+    const char *name; /* "mutex", for the dump */
+    /* Cancelled: unlink f from whatever it waits in, and say true to have it
+     * woken with -ECANCELED; false to leave it parked until it is granted.
+     * Called once a park. NULL: this wait cannot be cancelled. */
+    bool (*abort)(weft_fiber *f);
+};
+
+enum wf_fiber_state { WF_NEW, WF_READY, WF_RUNNING, WF_PARKED, WF_DEAD };
+
+struct wf_stack;
+struct wf_stack_pool;
+
+/* A control block: allocated by the scheduler in a slab of its own, not on
+ * the stack, and embedded as the first member in what the layer above keeps
+ * of a fiber. */
+struct weft_fiber {
+    void *sp; /* where it is suspended; before its start, NULL or its top */
+    const struct wf_wait_kind *kind; /* what it is parked for, or NULL */
+    const void *object;              /* and which one */
+    int result;                      /* what wf_park returns */
+    uint8_t state;
+    bool cancelled, aborted, unborn; /* unborn: has not run yet */
+    struct weft_waiter_ waiter; /* its place in the queue it waits in */
+    struct wf_stack *stack;     /* bound when it first runs */
+    struct wf_stack_pool *pool;
+    int64_t since; /* the turn it was parked in */
+    uint64_t id;
+    const char *name, *file; /* where it was spawned */
+    int line;
+    uint16_t refused; /* cancel points failed in a row */
+    bool daemon, copied; /* the layer above keeps these two here */
+    weft_error *error;
+};
+
+static inline weft_fiber *wf_self(void)
+{
+    return weft_here_.fiber_;
+}
+
+/* Suspends the running fiber until somebody calls wf_wake, and returns the
+ * result given there. The caller has passed a cancel point (weft_pass_) since
+ * it last did anything else that parks, or `kind` has no abort. */
+int wf_park(const struct wf_wait_kind *kind, const void *object);
+
+/* Makes a parked fiber ready, at the back; its wf_park returns `result`. */
+void wf_wake(weft_fiber *f, int result);
+
+/* Lets every other ready fiber run once. No cancel point. */
+void wf_yield(void);
+
+/* A scope around f has become cancelled, or none is any more. */
+void wf_set_cancelled(weft_fiber *f, bool on);
+
+/* ---- wait queues -------------------------------------------------------- */
+
+static inline bool wf_waitq_empty(const weft_waitq_ *q)
+{
+    return q->head_ == NULL;
+}
+
+static inline void wf_waitq_push(weft_waitq_ *q, struct weft_waiter_ *w)
+{
+    w->next_ = NULL;
+    w->prev_ = q->tail_;
+    *(q->tail_ ? &q->tail_->next_ : &q->head_) = w;
+    q->tail_ = w;
+}
+
+static inline void wf_waitq_remove(weft_waitq_ *q, struct weft_waiter_ *w)
+{
+    *(w->prev_ ? &w->prev_->next_ : &q->head_) = w->next_;
+    *(w->next_ ? &w->next_->prev_ : &q->tail_) = w->prev_;
+}
+
+/* Takes the oldest out, or NULL. */
+static inline struct weft_waiter_ *wf_waitq_pop(weft_waitq_ *q)
+{
+    struct weft_waiter_ *w = q->head_;
+    if (w) wf_waitq_remove(q, w);
+    return w;
+}
+
+/* Puts the running fiber at the end of the queue and parks it. */
+static inline int wf_waitq_park(weft_waitq_ *q, const struct wf_wait_kind *kind,
+                                const void *object)
+{
+    wf_waitq_push(q, &weft_here_.fiber_->waiter);
+    return wf_park(kind, object);
+}
+
+/* ---- for the layer that owns a run -------------------------------------- */
+
+/* Starts a scheduler on this thread. Blocks of `block_bytes` begin with a
+ * weft_fiber; `body` runs one fiber and returns when it has ended. `stuck` is
+ * called when nothing can ever happen. 0, -EBUSY or -ENOMEM. */
+struct wf_sched_opts {
+    size_t block_bytes;
+    void (*body)(weft_fiber *f);
+    void (*stuck)(void);
+    size_t stack_bytes, guard_bytes;
+    struct wf_driver driver;
+};
+int wf_sched_open(const struct wf_sched_opts *o);
+
+/* Runs fibers until none is left. */
+void wf_sched_run(void);
+
+/* Gives all memory back. */
+void wf_sched_close(void);
+
+bool wf_sched_is_open(void);
+
+/* A new fiber, zeroed but for its id, with a stack promised. NULL: no memory.
+ * It is the caller's until wf_fiber_start puts it in line, or wf_fiber_drop.
+ * Its block is free again when body(f) has returned. */
+weft_fiber *wf_fiber_new(size_t stack_bytes);
+void wf_fiber_start(weft_fiber *f);
+void wf_fiber_drop(weft_fiber *f);
+
+/* Binds f's stack before it first runs, and takes `bytes` from its top for a
+ * value that lives as long as f; aligned for any type. NULL: too large. */
+void *wf_fiber_reserve(weft_fiber *f, size_t bytes);
+
+/* Calls back for every fiber there is. */
+void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg);
+
+size_t wf_fiber_count(void);
+
+/* ---- error records ------------------------------------------------------ */
+
+/* Takes f's record out, or NULL; and gives one back with all that hangs on it. */
+weft_error *wf_error_take(weft_fiber *f);
+void wf_error_give(weft_fiber *f, weft_error *e);
+void wf_error_free(weft_error *e);
+weft_error *wf_error_new(weft_fiber *f, int code);
+/* Leaves a copy of f's record with the thread, for after the run. */
+void wf_error_export(weft_fiber *f);
+/* To the hook of weft_on_unhandled. */
+void wf_error_unhandled(const weft_error *e);
+
+#endif

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched.c - the ready queue, and leaving one fiber for the next.
+ *
+ * A fiber that parks switches straight to the next ready one. Only when none
+ * is ready, or the turn's budget is spent, does it go to the thread's own
+ * stack, where the driver is asked for news. There is one place that switches
+ * (suspend), so that the CPU predicts where the switch returns to.
+ *
+ * Rules that hold between any two switches: a fiber is in the ring once if it
+ * is ready and not at all otherwise; the ring has room for all that live, so
+ * waking cannot fail; weft_here_ names the fiber whose stack is in use, or
+ * none on the thread's own.
+ *
+ * A fiber's end costs no switch of its own: if the next ready fiber has not
+ * started yet it is given the stack and called right here.
+ */
+#include "runtime/sched.h"
+
+#include <weft/fiber.h>
+
+#include <string.h>
+
+#include "runtime/annotate.h"
+#include "runtime/clock.h"
+#include "runtime/leaks.h"
+#include "runtime/os.h"
+#include "runtime/switch.h"
+
+enum {
+    TURN = 64,        /* switches between two questions to the driver */
+    DEEP = 32,        /* so many ready that fetching ahead pays */
+    AHEAD_BLOCK = 8,  /* fetch the control block of that one */
+    AHEAD_STACK = 4   /* and the stack of this one, whose block has come */
+};
+
+__thread struct weft_here_ weft_here_;
+__thread struct wf_sched *wf_sched;
+
+/* ---- the floating-point environment ------------------------------------- */
+
+/* A switch does not keep it (2.6 ns). Debug builds see who changed it. */
+static inline unsigned fpu_word(void)
+{
+#if defined(WEFT_DEBUG) && defined(__x86_64__)
+    unsigned mxcsr;
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    return mxcsr & 0xffc0; /* without the sticky exception flags */
+#else
+    return 0;
+#endif
+}
+
+static inline void check_fpu(const struct wf_sched *w)
+{
+#ifdef WEFT_DEBUG
+    if (fpu_word() != w->fpu)
+        wf_fatal("fiber %llu \"%s\" parks with a changed floating-point "
+                 "control word: restore rounding and masks before waiting",
+                 (unsigned long long)weft_fiber_id(), weft_fiber_name());
+#else
+    (void)w;
+#endif
+}
+
+/* ---- sanitizers: before a switch, and after one ------------------------- */
+
+static inline void before_switch(struct wf_sched *w, const weft_fiber *to,
+                                 void **fake_save)
+{
+#ifdef WF_ASAN
+    if (to)
+        __sanitizer_start_switch_fiber(fake_save, to->stack->low,
+                                       to->stack->pool->usable);
+    else
+        __sanitizer_start_switch_fiber(fake_save, w->own_low, w->own_bytes);
+#endif
+#ifdef WF_TSAN
+    __tsan_switch_to_fiber(to ? to->stack->tsan_fiber : w->tsan_fiber, 0);
+#endif
+    (void)w;
+    (void)to;
+    (void)fake_save;
+}
+
+static inline void after_switch(struct wf_sched *w, void *fake)
+{
+#ifdef WF_ASAN
+    const void *low;
+    size_t bytes;
+    __sanitizer_finish_switch_fiber(fake, &low, &bytes);
+    if (!w->own_low) { /* the first time we come from the thread's stack */
+        w->own_low = low;
+        w->own_bytes = bytes;
+    }
+#else
+    (void)w;
+    (void)fake;
+#endif
+}
+
+/* ---- the ring ----------------------------------------------------------- */
+
+static inline void push(struct wf_sched *w, weft_fiber *f)
+{
+    f->state = WF_READY;
+    w->ring[w->tail++ & w->mask] = f;
+}
+
+static inline weft_fiber *take_next(struct wf_sched *w)
+{
+    uint32_t head = w->head;
+    if (head == w->tail || head == w->stop) return NULL;
+    if (w->tail - head > DEEP) {
+        __builtin_prefetch(w->ring[(head + AHEAD_BLOCK) & w->mask], 1);
+        const weft_fiber *soon = w->ring[(head + AHEAD_STACK) & w->mask];
+        if (soon->sp) __builtin_prefetch(soon->sp, 1);
+    }
+    w->head = head + 1;
+    return w->ring[head & w->mask];
+}
+
+static int grow_ring(struct wf_sched *w, size_t fibers)
+{
+    size_t room = w->ring ? (size_t)w->mask + 1 : 0;
+    if (fibers < room) return 0;
+    size_t want = room ? room * 2 : 64;
+    if (want > UINT32_MAX / 2) return -ENOMEM;
+    weft_fiber **ring = wf_alloc(want * sizeof *ring);
+    if (!ring) return -ENOMEM;
+    uint32_t n = w->tail - w->head, ahead = w->stop - w->head;
+    for (uint32_t i = 0; i < n; i++) ring[i] = w->ring[(w->head + i) & w->mask];
+    wf_free(w->ring, room * sizeof *ring);
+    w->ring = ring;
+    w->mask = (uint32_t)want - 1;
+    w->head = 0;
+    w->tail = n;
+    w->stop = ahead;
+    return 0;
+}
+
+/* ---- switching ---------------------------------------------------------- */
+
+static inline void arrive(struct wf_sched *w, weft_fiber *f)
+{
+    weft_here_.fiber_ = f;
+    weft_here_.credit_ = f->cancelled ? 0 : WF_CREDIT;
+    f->state = WF_RUNNING;
+    w->switches++;
+}
+
+/* Gives f its stack, and returns where it starts: below the value that
+ * wf_fiber_reserve has put there, if any. */
+static void *birth(weft_fiber *f)
+{
+    f->unborn = false;
+    if (!f->stack) f->stack = wf_stack_take(f->pool);
+    return f->sp ? f->sp : f->stack->top;
+}
+
+static void fiber_main(void *arg);
+
+/* Has the running stack, whose pointer goes to *save, go on with `next`, or
+ * with the thread's own stack if that is NULL. */
+__attribute__((noinline)) static void suspend(struct wf_sched *w, void **save,
+                                              weft_fiber *next)
+{
+    void *fake = NULL;
+    int kept_errno = errno;
+    check_fpu(w);
+    if (!next) {
+        weft_here_.fiber_ = NULL;
+        weft_here_.credit_ = 0;
+    } else {
+        arrive(w, next);
+        if (next->unborn) {
+            void *top = birth(next);
+            before_switch(w, next, &fake);
+            wf_switch_enter(save, top, fiber_main, next);
+            goto back;
+        }
+    }
+    before_switch(w, next, &fake);
+    wf_switch(save, next ? next->sp : w->sp);
+back:
+    after_switch(w, fake);
+    errno = kept_errno;
+}
+
+static void free_block(struct wf_sched *w, weft_fiber *f)
+{
+    f->state = WF_DEAD;
+    f->sp = w->free_blocks;
+    w->free_blocks = f;
+    w->live--;
+    wf_leaks_here.fibers--;
+}
+
+/* Runs one fiber after the other on this stack, as long as the next one is
+ * new and wants a stack like this. */
+static void fiber_main(void *arg)
+{
+    struct wf_sched *w = wf_sched;
+    weft_fiber *f = arg, *next;
+    struct wf_stack *mine = f->stack;
+
+    after_switch(w, NULL);
+    for (;;) {
+        errno = 0;
+        w->opts.body(f);
+        check_fpu(w);
+        free_block(w, f);
+        next = take_next(w);
+        if (!next || !next->unborn || next->stack || next->pool != mine->pool)
+            break;
+        wf_stack_unpromise(mine->pool);
+        next->unborn = false;
+        next->stack = mine;
+        arrive(w, next);
+        f = next;
+    }
+
+    wf_stack_release(mine); /* nobody takes it before we have left it */
+    if (!next) {
+        weft_here_.fiber_ = NULL;
+        weft_here_.credit_ = 0;
+    } else {
+        arrive(w, next);
+        if (next->unborn) {
+            void *top = birth(next), *nowhere;
+            before_switch(w, next, NULL);
+            wf_switch_enter(&nowhere, top, fiber_main, next);
+        }
+    }
+    before_switch(w, next, NULL);
+    wf_switch_leave(next ? next->sp : w->sp);
+}
+
+/* ---- parking and waking ------------------------------------------------- */
+
+static inline void leave(struct wf_sched *w, weft_fiber *f)
+{
+    weft_fiber *next = take_next(w);
+    if (next == f)
+        arrive(w, f);
+    else
+        suspend(w, &f->sp, next);
+}
+
+int wf_park(const struct wf_wait_kind *kind, const void *object)
+{
+    weft_fiber *f = weft_here_.fiber_;
+    WF_ASSERT(f && (!f->cancelled || !kind->abort));
+    f->kind = kind;
+    f->object = object;
+    f->since = wf_now;
+    f->aborted = false;
+    f->state = WF_PARKED;
+    leave(wf_sched, f);
+    return f->result;
+}
+
+void wf_wake(weft_fiber *f, int result)
+{
+    WF_ASSERT(f->state == WF_PARKED);
+    f->kind = NULL;
+    f->result = result;
+    push(wf_sched, f);
+}
+
+void wf_yield(void)
+{
+    weft_fiber *f = weft_here_.fiber_;
+    push(wf_sched, f);
+    leave(wf_sched, f);
+}
+
+void wf_set_cancelled(weft_fiber *f, bool on)
+{
+    f->cancelled = on;
+    if (!on) f->refused = 0;
+    /* One more point without cancellation; then it gives way, since how much
+     * it has used up is not known any more. */
+    if (f == weft_here_.fiber_) weft_here_.credit_ = on ? 0 : 1;
+    if (!on || f->state != WF_PARKED || f->aborted || !f->kind->abort) return;
+    f->aborted = true;
+    if (f->kind->abort(f)) wf_wake(f, -ECANCELED);
+}
+
+/* ---- cancel points ------------------------------------------------------ */
+
+/* A loop that ignores -ECANCELED must not freeze the thread. */
+static int refuse(weft_fiber *f)
+{
+    weft_here_.credit_ = 0;
+    if (f->refused < UINT16_MAX) f->refused++;
+    if (f->refused % 16 == 0 || f->refused == UINT16_MAX) wf_yield();
+#ifdef WEFT_DEBUG
+    if (f->refused == 1000)
+        (void)wf_misuse(-ECANCELED,
+                        "has ignored -ECANCELED a thousand times: return it, "
+                        "or leave the loop when a result is negative");
+#endif
+    return -ECANCELED;
+}
+
+int weft_pass_slow_(void)
+{
+    weft_fiber *f = weft_here_.fiber_;
+    if (!f) {
+        weft_here_.credit_ = 0;
+        return wf_misuse(-EPERM, "a call that can wait was made outside a "
+                                 "fiber: start one with weft_run");
+    }
+    if (f->cancelled) return refuse(f);
+    wf_yield();
+    return f->cancelled ? refuse(f) : 0;
+}
+
+int weft_yield(void)
+{
+    weft_fiber *f = weft_here_.fiber_;
+    if (!f) return weft_pass_slow_();
+    wf_yield();
+    if (!f->cancelled) return 0;
+    weft_here_.credit_ = 0;
+    if (f->refused < UINT16_MAX) f->refused++;
+    return -ECANCELED;
+}
+
+/* ---- running ------------------------------------------------------------ */
+
+int wf_sched_open(const struct wf_sched_opts *o)
+{
+    if (wf_sched) return -EBUSY;
+    struct wf_sched *w = wf_zalloc(sizeof *w);
+    if (!w) return -ENOMEM;
+    w->opts = *o;
+    wf_stack_pool_init(&w->pool, o->stack_bytes, o->guard_bytes);
+    w->pools = &w->pool;
+    w->fpu = fpu_word();
+#ifdef WF_TSAN
+    w->tsan_fiber = __tsan_get_current_fiber();
+#endif
+    if (grow_ring(w, 0) < 0) {
+        wf_free(w, sizeof *w);
+        return -ENOMEM;
+    }
+    wf_sched = w;
+    return 0;
+}
+
+void wf_sched_run(void)
+{
+    struct wf_sched *w = wf_sched;
+    int stuck = 0;
+    while (w->live > 0) {
+        bool idle = w->head == w->tail;
+        w->turns++;
+        if (idle)
+            for (struct wf_stack_pool *p = w->pools; p; p = p->next)
+                wf_stack_pool_trim(p);
+        if (!w->opts.driver.turn(w->opts.driver.self, idle)) {
+            if (stuck++)
+                wf_fatal("every fiber waits for another one, again, while "
+                         "cleaning up after the first such deadlock");
+            w->opts.stuck();
+        }
+        w->stop = w->head + TURN;
+        weft_fiber *next = take_next(w);
+        if (next) suspend(w, &w->sp, next);
+    }
+}
+
+void wf_sched_close(void)
+{
+    struct wf_sched *w = wf_sched;
+    WF_ASSERT(w->live == 0);
+    wf_free(w->ring, ((size_t)w->mask + 1) * sizeof *w->ring);
+    for (struct wf_blocks *b = w->blocks, *next; b; b = next) {
+        next = b->next;
+        wf_free(b, sizeof *b + b->count * w->opts.block_bytes);
+    }
+    for (struct wf_stack_pool *p = w->pools, *next; p; p = next) {
+        next = p->next;
+        wf_stack_pool_fini(p);
+        if (p != &w->pool) wf_free(p, sizeof *p);
+    }
+    wf_free(w, sizeof *w);
+    wf_sched = NULL;
+}
+
+bool wf_sched_is_open(void)
+{
+    return wf_sched != NULL;
+}
+
+/* ---- birth -------------------------------------------------------------- */
+
+static int add_blocks(struct wf_sched *w)
+{
+    size_t count = w->block_count < 64 ? 64 : 256;
+    size_t bytes = w->opts.block_bytes;
+    struct wf_blocks *b = wf_alloc(sizeof *b + count * bytes);
+    if (!b) return -ENOMEM;
+    b->next = w->blocks;
+    b->count = count;
+    w->blocks = b;
+    w->block_count += count;
+    for (size_t i = count; i-- > 0;) {
+        weft_fiber *f = (weft_fiber *)(void *)(b->at + i * bytes);
+        f->state = WF_DEAD;
+        f->sp = w->free_blocks;
+        w->free_blocks = f;
+    }
+    return 0;
+}
+
+static struct wf_stack_pool *pool_of(struct wf_sched *w, size_t bytes)
+{
+    if (bytes == 0) return &w->pool;
+    for (struct wf_stack_pool *p = w->pools; p; p = p->next)
+        if (p->usable >= bytes && p->usable - bytes < 4096) return p;
+    struct wf_stack_pool *p = wf_alloc(sizeof *p);
+    if (!p) return NULL;
+    wf_stack_pool_init(p, bytes, w->opts.guard_bytes);
+    p->next = w->pool.next;
+    w->pool.next = p;
+    return p;
+}
+
+weft_fiber *wf_fiber_new(size_t stack_bytes)
+{
+    static uint64_t last_id;
+    struct wf_sched *w = wf_sched;
+    if (grow_ring(w, w->live + 1) < 0) return NULL;
+    if (!w->free_blocks && add_blocks(w) < 0) return NULL;
+    struct wf_stack_pool *pool = pool_of(w, stack_bytes);
+    if (!pool || wf_stack_promise(pool) < 0) return NULL;
+
+    weft_fiber *f = w->free_blocks;
+    w->free_blocks = f->sp;
+    memset(f, 0, w->opts.block_bytes);
+    f->unborn = true;
+    f->pool = pool;
+    f->waiter.fiber_ = f;
+    f->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
+    w->live++;
+    w->spawned++;
+    wf_leaks_here.fibers++;
+    return f;
+}
+
+void *wf_fiber_reserve(weft_fiber *f, size_t bytes)
+{
+    size_t room = f->pool->usable / 4;
+    bytes = (bytes + 15) & ~(size_t)15;
+    if (bytes > room) return NULL;
+    if (!f->stack) f->stack = wf_stack_take(f->pool);
+    f->sp = f->stack->top - bytes;
+    return f->sp;
+}
+
+void wf_fiber_start(weft_fiber *f)
+{
+    push(wf_sched, f);
+}
+
+void wf_fiber_drop(weft_fiber *f)
+{
+    if (f->stack)
+        wf_stack_release(f->stack);
+    else
+        wf_stack_unpromise(f->pool);
+    free_block(wf_sched, f);
+}
+
+void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg)
+{
+    struct wf_sched *w = wf_sched;
+    for (struct wf_blocks *b = w->blocks; b; b = b->next)
+        for (size_t i = 0; i < b->count; i++) {
+            weft_fiber *f = (void *)(b->at + i * w->opts.block_bytes);
+            if (f->state != WF_DEAD) fn(f, arg);
+        }
+}
+
+size_t wf_fiber_count(void)
+{
+    return wf_sched ? wf_sched->live : 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched.h - one scheduler, of one thread.
+ */
+#ifndef WF_SCHED_H
+#define WF_SCHED_H
+
+#include <weft/debug.h>
+
+#include "runtime/park.h"
+#include "runtime/stack.h"
+
+/* A piece of memory that holds control blocks. */
+struct wf_blocks {
+    struct wf_blocks *next;
+    size_t count;
+    _Alignas(64) char at[];
+};
+
+struct wf_sched {
+    /* The ready queue: a ring of pointers with room for every fiber. A linked
+     * list would miss the cache once per fiber just to find the next one. */
+    weft_fiber **ring;
+    uint32_t head, tail, mask, stop; /* no switch past `stop` without a turn */
+    void *sp; /* the thread's own stack, while a fiber runs */
+    uint64_t switches, turns, spawned;
+    size_t live;
+
+    struct wf_sched_opts opts;
+    struct wf_stack_pool *pools; /* the default size first */
+    struct wf_stack_pool pool;
+    struct wf_blocks *blocks;
+    weft_fiber *free_blocks; /* linked by sp */
+    size_t block_count;
+
+    /* ASan wants to know the thread's own stack. */
+    const void *own_low;
+    size_t own_bytes;
+    void *tsan_fiber;
+    unsigned fpu; /* the floating-point control word of the thread */
+};
+
+extern __thread struct wf_sched *wf_sched;
+
+#endif

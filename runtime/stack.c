@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stack.c - slabs of guarded stacks.
+ *
+ * A slab is one mapping of many stacks, each with its guard below it:
+ *
+ *     | guard | stack 0     | guard | stack 1     | ...
+ *              low        top        low        top
+ *
+ * Guards are laid by MADV_GUARD_INSTALL, which splits no mapping, so that a
+ * million fit under the default vm.max_map_count; it is believed only after a
+ * probe, since emulators accept the advice and do nothing. Elsewhere guards
+ * are mprotect'ed, as far as the map limit goes; past it stacks go unguarded,
+ * which is counted and said once, never silent.
+ *
+ * The stride is an odd number of pages and the tops are coloured in steps of
+ * a cache line: with a power of two all the hot ends would fall into the same
+ * cache sets, which doubles the cost of a switch at a thousand fibers.
+ */
+#include "runtime/stack.h"
+
+#include <string.h>
+
+#include "runtime/annotate.h"
+#include "runtime/assert.h"
+#include "runtime/os.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+enum {
+    PAGE = 4096,
+    COLOURS = 16, /* of a cache line each: a quarter of the page in use */
+    LINE = 64,
+    SLAB_MIN = 16, /* stacks */
+    SLAB_MAX = 256,
+    WARM_MIN = 1024, /* free stacks that are never trimmed */
+    TRIM_AT_ONCE = 32
+};
+
+struct wf_slab {
+    struct wf_slab *next;
+    char *map;
+    size_t bytes, count, cut; /* stacks in it; of those, cut out so far */
+    struct wf_stack stacks[];
+};
+
+static size_t slab_bytes(size_t count)
+{
+    return sizeof(struct wf_slab) + count * sizeof(struct wf_stack);
+}
+
+static size_t pages(size_t bytes)
+{
+    return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+void wf_stack_pool_init(struct wf_stack_pool *p, size_t usable, size_t guard)
+{
+    *p = (struct wf_stack_pool){.usable = pages(usable), .guard = pages(guard)};
+    p->stride = p->usable + p->guard;
+    if (p->stride / PAGE % 2 == 0) {
+        p->guard += PAGE;
+        p->stride += PAGE;
+    }
+    p->per_slab = SLAB_MIN;
+}
+
+void wf_stack_pool_fini(struct wf_stack_pool *p)
+{
+    WF_ASSERT(p->promised == 0);
+    for (struct wf_slab *s = p->slabs, *next; s; s = next) {
+        next = s->next;
+        for (size_t i = 0; i < s->cut; i++) {
+            wf_note_stack_unmapped(s->stacks[i].valgrind_id);
+#ifdef WF_TSAN
+            __tsan_destroy_fiber(s->stacks[i].tsan_fiber);
+#endif
+        }
+        wf_unmap(s->map, s->bytes);
+        wf_free(s, slab_bytes(s->count));
+    }
+    wf_free(p->free, p->free_room * sizeof *p->free);
+    *p = (struct wf_stack_pool){0};
+}
+
+/* Does the kernel really guard what it is told to? A write from it must fail;
+ * emulators return 0 from the advice and let us read. */
+static bool guards_hold(void)
+{
+    static int known; /* 0 not asked, 1 yes, -1 no; races are harmless */
+    int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (answer) return answer > 0;
+
+    answer = -1;
+    int fds[2];
+    char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return false;
+    if (madvise(page, PAGE, MADV_GUARD_INSTALL) == 0 && wf_os_pipe(fds) == 0) {
+        if (write(fds[1], page, 1) < 0 && errno == EFAULT) answer = 1;
+        wf_os_close(fds[0]);
+        wf_os_close(fds[1]);
+    }
+    (void)munmap(page, PAGE);
+    __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
+    return answer > 0;
+}
+
+static void lay_guard(struct wf_stack_pool *p, char *low)
+{
+    char *guard = low - p->guard;
+    if (p->guard == 0) return;
+    if (guards_hold() && wf_os_madvise(guard, p->guard, MADV_GUARD_INSTALL) == 0)
+        return;
+    if (wf_os_mprotect(guard, p->guard, PROT_NONE) == 0) return;
+    if (p->unguarded++ == 0) {
+        static const char words[] =
+            "weft: the kernel allows no more stack guards (vm.max_map_count); "
+            "further fibers run without one\n";
+        wf_os_say(2, words, sizeof words - 1);
+    }
+}
+
+/* Room for every stack in the free pile, so that release cannot fail. */
+static int grow_pile(struct wf_stack_pool *p, size_t total)
+{
+    if (total <= p->free_room) return 0;
+    size_t room = p->free_room ? p->free_room : SLAB_MIN;
+    while (room < total) room *= 2;
+    struct wf_stack **pile = wf_alloc(room * sizeof *pile);
+    if (!pile) return -ENOMEM;
+    if (p->free_count) memcpy(pile, p->free, p->free_count * sizeof *pile);
+    wf_free(p->free, p->free_room * sizeof *p->free);
+    p->free = pile;
+    p->free_room = room;
+    return 0;
+}
+
+static int add_slab(struct wf_stack_pool *p)
+{
+    size_t count = p->per_slab, bytes = count * p->stride;
+    if (grow_pile(p, p->total + count) < 0) return -ENOMEM;
+    struct wf_slab *s = wf_alloc(slab_bytes(count));
+    if (!s) return -ENOMEM;
+    char *map = wf_map(bytes);
+    if (!map) {
+        wf_free(s, slab_bytes(count));
+        return -ENOMEM;
+    }
+    /* Huge pages would make each stack resident as a whole. */
+    (void)madvise(map, bytes, MADV_NOHUGEPAGE);
+    *s = (struct wf_slab){p->slabs, map, bytes, count, 0};
+    p->slabs = s;
+    p->total += count;
+    if (p->per_slab < SLAB_MAX) p->per_slab *= 2;
+    return 0;
+}
+
+static struct wf_stack *cut(struct wf_stack_pool *p)
+{
+    struct wf_slab *slab = p->slabs;
+    while (slab->cut == slab->count) slab = slab->next;
+    size_t i = slab->cut++;
+    struct wf_stack *s = &slab->stacks[i];
+    char *low = slab->map + i * p->stride + p->guard;
+    lay_guard(p, low);
+    *s = (struct wf_stack){.low = low, .pool = p};
+    s->top = low + p->usable - i % COLOURS * LINE;
+    s->valgrind_id = wf_note_stack_mapped(low, low + p->usable - 1);
+#ifdef WF_TSAN
+    s->tsan_fiber = __tsan_create_fiber(0);
+#endif
+    return s;
+}
+
+static size_t uncut(const struct wf_stack_pool *p)
+{
+    size_t n = 0;
+    for (const struct wf_slab *s = p->slabs; s && s->cut < s->count; s = s->next)
+        n += s->count - s->cut;
+    return n;
+}
+
+int wf_stack_promise(struct wf_stack_pool *p)
+{
+    if (p->promised >= p->free_count &&
+        p->promised >= p->free_count + uncut(p)) {
+        int err = add_slab(p);
+        if (err < 0) return err;
+    }
+    p->promised++;
+    return 0;
+}
+
+void wf_stack_unpromise(struct wf_stack_pool *p)
+{
+    WF_ASSERT(p->promised > 0);
+    p->promised--;
+}
+
+struct wf_stack *wf_stack_take(struct wf_stack_pool *p)
+{
+    WF_ASSERT(p->promised > 0);
+    p->promised--;
+    if (p->free_count == 0) return cut(p);
+    struct wf_stack *s = p->free[--p->free_count];
+    if (p->clean > p->free_count) p->clean = p->free_count;
+    wf_note_stack_reused(s->low, (size_t)(s->top - s->low));
+    return s;
+}
+
+void wf_stack_release(struct wf_stack *s)
+{
+    struct wf_stack_pool *p = s->pool;
+    p->free[p->free_count++] = s;
+}
+
+void wf_stack_pool_trim(struct wf_stack_pool *p)
+{
+    size_t busy = p->total - uncut(p) - p->free_count;
+    size_t keep = busy + WARM_MIN;
+    for (int i = 0; i < TRIM_AT_ONCE; i++) {
+        if (p->free_count - p->clean <= keep) return;
+        struct wf_stack *s = p->free[p->clean++];
+        (void)wf_os_madvise(s->low, p->usable, MADV_DONTNEED);
+    }
+}
+
+size_t wf_stack_high_water(const struct wf_stack *s)
+{
+    const char *at = s->low;
+    while (at < s->top && *at == 0) at++;
+    return (size_t)(s->top - at);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chan.c - items in a ring, and fibers at either end.
+ *
+ * Rules that hold whenever a fiber is parked:
+ *  - a receiver waits only while the ring is empty and no sender waits;
+ *  - a sender waits only while the ring is full (always, with capacity 0).
+ *
+ * So an item goes straight from the sender to the oldest waiting receiver, into
+ * the memory that one named, and a place that becomes free goes straight to the
+ * item of the oldest waiting sender. Whoever waited has what it wanted before
+ * it runs; a cancel looks only at those who have not.
+ *
+ * A sender's handle is an object of its own, so that "the last sender is done"
+ * is exact. The first one is inside the channel.
+ */
+#include <weft/chan.h>
+
+#include <string.h>
+
+#include "runtime/os.h"
+#include "runtime/park.h"
+
+struct core;
+
+struct weft_chan { /* a handle */
+    struct core *core;
+    bool done; /* sends no more */
+};
+
+struct core {
+    weft_chan first;
+    size_t item_bytes, cap, bytes;
+    size_t head, count; /* of the ring */
+    size_t unfinished;  /* sent and not reported done */
+    size_t delivered;   /* received and not reported done */
+    size_t senders;     /* handles that are not done */
+    size_t clones;      /* handles allocated */
+    bool closed, aborted, freed;
+    void (*drop)(void *item);
+    weft_waitq_ receivers, sending, joiners;
+    _Alignas(16) char ring[];
+};
+
+static char *place(struct core *c, size_t i)
+{
+    size_t at = c->head + i;
+    if (at >= c->cap) at -= c->cap;
+    return c->ring + at * c->item_bytes;
+}
+
+static inline void copy(const struct core *c, void *to, const void *from)
+{
+    if (c->item_bytes == 8)
+        memcpy(to, from, 8);
+    else if (c->item_bytes)
+        memcpy(to, from, c->item_bytes);
+}
+
+static void wake_all(weft_waitq_ *q, int result)
+{
+    while (!wf_waitq_empty(q)) wf_wake(wf_waitq_pop(q)->fiber_, result);
+}
+
+/* ---- making and ending -------------------------------------------------- */
+
+weft_chan *weft_chan_new(size_t item_size, size_t cap, void (*drop)(void *item))
+{
+    size_t ring, bytes;
+    if (__builtin_mul_overflow(item_size, cap, &ring) ||
+        __builtin_add_overflow(ring, sizeof(struct core), &bytes))
+        return NULL;
+    struct core *c = wf_alloc(bytes);
+    if (!c) return NULL;
+    *c = (struct core){.item_bytes = item_size,
+                       .cap = cap,
+                       .bytes = bytes,
+                       .senders = 1,
+                       .drop = drop};
+    c->first.core = c;
+    return &c->first;
+}
+
+static void destroy_if_unused(struct core *c)
+{
+    if (c->freed && c->clones == 0) wf_free(c, c->bytes);
+}
+
+void weft_chan_free(weft_chan *handle)
+{
+    if (!handle) return;
+    struct core *c = handle->core;
+    if (c->receivers.head_ || c->sending.head_ || c->joiners.head_)
+        wf_fatal("weft_chan_free: fibers still wait on the channel: close it "
+                 "and join them first");
+    weft_chan_abort(handle);
+    c->freed = true;
+    destroy_if_unused(c);
+}
+
+weft_chan *weft_chan_sender(weft_chan *handle)
+{
+    struct core *c = handle->core;
+    weft_chan *clone = wf_alloc(sizeof *clone);
+    if (!clone) return NULL;
+    *clone = (weft_chan){.core = c};
+    c->clones++;
+    c->senders++;
+    return clone;
+}
+
+void weft_chan_sender_done(weft_chan *handle)
+{
+    struct core *c = handle->core;
+    if (!handle->done) {
+        handle->done = true;
+        if (--c->senders == 0) weft_chan_close(&c->first);
+    }
+    if (handle == &c->first) return;
+    c->clones--;
+    wf_free(handle, sizeof *handle);
+    destroy_if_unused(c);
+}
+
+void weft_chan_close(weft_chan *handle)
+{
+    struct core *c = handle->core;
+    c->closed = true;
+    wake_all(&c->sending, -EPIPE);
+    wake_all(&c->receivers, 0); /* there are some only if it is empty */
+}
+
+void weft_chan_abort(weft_chan *handle)
+{
+    struct core *c = handle->core;
+    c->closed = c->aborted = true;
+    wake_all(&c->sending, -EPIPE);
+    wake_all(&c->receivers, -EPIPE);
+    wake_all(&c->joiners, -EPIPE);
+    for (; c->count > 0; c->count--) {
+        char *item = place(c, 0);
+        if (++c->head == c->cap) c->head = 0;
+        if (c->drop) c->drop(item);
+    }
+}
+
+/* ---- sending ------------------------------------------------------------ */
+
+static bool abort_send(weft_fiber *f)
+{
+    struct core *c = (struct core *)(uintptr_t)f->object;
+    wf_waitq_remove(&c->sending, &f->waiter);
+    return true;
+}
+
+static const struct wf_wait_kind to_send = {"channel to send", abort_send};
+
+/* 0, -EPIPE, or -EAGAIN where it would have to wait. */
+static int put(struct core *c, const void *item)
+{
+    if (c->closed) return -EPIPE;
+    struct weft_waiter_ *w = wf_waitq_pop(&c->receivers);
+    if (w) {
+        copy(c, w->item_, item);
+        c->delivered++;
+        wf_wake(w->fiber_, 1);
+    } else if (c->count < c->cap) {
+        copy(c, place(c, c->count++), item);
+    } else {
+        return -EAGAIN;
+    }
+    c->unfinished++;
+    return 0;
+}
+
+int weft_chan_send(weft_chan *handle, const void *item)
+{
+    int err = weft_pass_();
+    if (err < 0) return err;
+    struct core *c = handle->core;
+    err = handle->done ? -EPIPE : put(c, item);
+    if (err != -EAGAIN) return err;
+    wf_self()->waiter.item_ = (void *)(uintptr_t)item;
+    return wf_waitq_park(&c->sending, &to_send, c);
+}
+
+int weft_chan_trysend(weft_chan *handle, const void *item)
+{
+    return handle->done ? -EPIPE : put(handle->core, item);
+}
+
+/* ---- receiving ---------------------------------------------------------- */
+
+static bool abort_recv(weft_fiber *f)
+{
+    struct core *c = (struct core *)(uintptr_t)f->object;
+    wf_waitq_remove(&c->receivers, &f->waiter);
+    return true;
+}
+
+static const struct wf_wait_kind to_recv = {"channel to receive", abort_recv};
+
+/* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait. */
+static int get(struct core *c, void *item)
+{
+    if (c->aborted) return -EPIPE;
+    struct weft_waiter_ *w;
+    if (c->count > 0) {
+        copy(c, item, place(c, 0));
+        if (++c->head == c->cap) c->head = 0;
+        c->count--;
+        w = wf_waitq_pop(&c->sending);
+        if (w) copy(c, place(c, c->count++), w->item_);
+    } else {
+        w = wf_waitq_pop(&c->sending);
+        if (!w) return c->closed ? 0 : -EAGAIN;
+        copy(c, item, w->item_);
+    }
+    if (w) {
+        c->unfinished++;
+        wf_wake(w->fiber_, 0);
+    }
+    c->delivered++;
+    return 1;
+}
+
+int weft_chan_recv(weft_chan *handle, void *item)
+{
+    int got = weft_pass_();
+    if (got < 0) return got;
+    struct core *c = handle->core;
+    got = get(c, item);
+    if (got != -EAGAIN) return got;
+    wf_self()->waiter.item_ = item;
+    return wf_waitq_park(&c->receivers, &to_recv, c);
+}
+
+int weft_chan_tryrecv(weft_chan *handle, void *item)
+{
+    return get(handle->core, item);
+}
+
+size_t weft_chan_length(const weft_chan *handle)
+{
+    return handle->core->count;
+}
+
+/* ---- done and join ------------------------------------------------------ */
+
+static bool abort_join(weft_fiber *f)
+{
+    struct core *c = (struct core *)(uintptr_t)f->object;
+    wf_waitq_remove(&c->joiners, &f->waiter);
+    return true;
+}
+
+static const struct wf_wait_kind to_join = {"channel to be done", abort_join};
+
+int weft_chan_item_done(weft_chan *handle)
+{
+    struct core *c = handle->core;
+    if (c->delivered == 0)
+        return wf_misuse(-EINVAL, "weft_chan_item_done: more items are done "
+                                  "than were received");
+    c->delivered--;
+    if (--c->unfinished == 0) wake_all(&c->joiners, 0);
+    return 0;
+}
+
+int weft_chan_join(weft_chan *handle)
+{
+    int err = weft_pass_();
+    if (err < 0) return err;
+    struct core *c = handle->core;
+    if (c->aborted) return -EPIPE;
+    if (c->unfinished == 0) return 0;
+    return wf_waitq_park(&c->joiners, &to_join, c);
+}

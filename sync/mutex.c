@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mutex.c - one owner, handed on.
+ *
+ * Rule: while a fiber waits the mutex is owned; unlock gives it to the oldest
+ * waiter, which is the owner from that moment, before it has run. So a cancel
+ * that comes later finds it out of the queue and takes nothing back.
+ *
+ * A fiber links the mutexes it holds. When it ends with some, each goes to
+ * nobody: the owner becomes `dead`, and all who wait are told.
+ */
+#include <weft/mutex.h>
+
+#include "sync/child.h"
+
+/* Not a fiber: the owner of a mutex whose owner has ended. */
+static const char dead_fiber;
+#define DEAD ((weft_fiber *)(uintptr_t)&dead_fiber)
+
+static bool abort_lock(weft_fiber *f)
+{
+    weft_mutex *m = (weft_mutex *)(uintptr_t)f->object;
+    wf_waitq_remove(&m->waiters_, &f->waiter);
+    return true;
+}
+
+static const struct wf_wait_kind to_lock = {"mutex", abort_lock};
+static const struct wf_wait_kind to_lock_nc = {"mutex", NULL};
+
+static inline void own(weft_mutex *m, weft_fiber *f)
+{
+    struct wf_child *c = wf_child_of(f);
+    m->owner_ = f;
+    m->held_ = c->held;
+    c->held = m;
+}
+
+static void disown(weft_mutex *m, weft_fiber *f)
+{
+    weft_mutex **at = &wf_child_of(f)->held;
+    while (*at != m) at = &(*at)->held_;
+    *at = m->held_;
+}
+
+static int lock(weft_mutex *m, weft_fiber *f, const struct wf_wait_kind *kind)
+{
+    if (!m->owner_) {
+        own(m, f);
+        return 0;
+    }
+    if (m->owner_ == DEAD) return -EOWNERDEAD;
+    if (m->owner_ == f)
+        return wf_misuse(-EDEADLK, "weft_mutex_lock: this fiber holds it");
+    return wf_waitq_park(&m->waiters_, kind, m);
+}
+
+int weft_mutex_lock(weft_mutex *m)
+{
+    int err = weft_pass_();
+    return err < 0 ? err : lock(m, wf_self(), &to_lock);
+}
+
+int weft_mutex_lock_nc(weft_mutex *m)
+{
+    weft_fiber *f = wf_self();
+    return f ? lock(m, f, &to_lock_nc) : weft_pass_slow_();
+}
+
+int weft_mutex_trylock(weft_mutex *m)
+{
+    weft_fiber *f = wf_self();
+    if (!f) return weft_pass_slow_();
+    if (m->owner_ && m->owner_ != DEAD && m->owner_ != f) return -EBUSY;
+    return lock(m, f, &to_lock);
+}
+
+static void hand_on(weft_mutex *m)
+{
+    struct weft_waiter_ *w = wf_waitq_pop(&m->waiters_);
+    if (!w) {
+        m->owner_ = NULL;
+        return;
+    }
+    own(m, w->fiber_);
+    wf_wake(w->fiber_, 0);
+}
+
+int weft_mutex_unlock(weft_mutex *m)
+{
+    weft_fiber *f = wf_self();
+    if (!f || m->owner_ != f)
+        return wf_misuse(-EPERM, "weft_mutex_unlock: this fiber does not hold "
+                                 "it; was the result of lock tested?");
+    struct wf_child *c = wf_child_of(f);
+    if (c->held == m)
+        c->held = m->held_;
+    else
+        disown(m, f);
+    hand_on(m);
+    return 0;
+}
+
+int weft_mutex_repair(weft_mutex *m)
+{
+    weft_fiber *f = wf_self();
+    if (!f) return weft_pass_slow_();
+    if (m->owner_ != DEAD) return -EINVAL;
+    own(m, f);
+    return 0;
+}
+
+void wf_mutexes_orphaned(weft_mutex *held)
+{
+    for (weft_mutex *m = held, *next; m; m = next) {
+        next = m->held_;
+        m->owner_ = DEAD;
+        while (!wf_waitq_empty(&m->waiters_))
+            wf_wake(wf_waitq_pop(&m->waiters_)->fiber_, -EOWNERDEAD);
+    }
+}
+
+/* ---- the block form ----------------------------------------------------- */
+
+/* Called before the body, and again after it: *held tells. */
+int weft_locked_step_(weft_mutex **held, weft_mutex *m, int *rc)
+{
+    if (*held) return 0; /* leave_ unlocks */
+    *rc = weft_mutex_lock(m);
+    if (*rc < 0) return 0;
+    *held = m;
+    return 1;
+}
+
+void weft_locked_leave_(weft_mutex **held)
+{
+    if (*held) (void)weft_mutex_unlock(*held);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.c - a scheduler, a reactor and the first fiber, joined.
+ */
+#include <weft/run.h>
+
+#include <weft/debug.h>
+#include <weft/fiber.h>
+
+#include "reactor/reactor.h"
+#include "runtime/buffer.h"
+#include "runtime/clock.h"
+#include "runtime/crash.h"
+#include "runtime/os.h"
+#include "sync/child.h"
+
+enum { STACK = 64 * 1024, GUARD = 64 * 1024 };
+
+_Static_assert(sizeof(struct wf_child) <= 256, "a fiber's block: four lines");
+
+struct run {
+    weft_fn fn;
+    void *arg;
+    int rc;
+    weft_scope root; /* main's outermost scope: cancelled, all is */
+    weft_nursery nursery;
+};
+
+static __thread struct run *run_here;
+
+static int main_fiber(void *arg)
+{
+    struct run *run = arg;
+    weft_scope_init(&run->root);
+    int err = weft_scope_begin(&run->root);
+    if (err < 0) return err;
+    run->rc = weft_scope_end(&run->root, run->fn(run->arg));
+    wf_error_export(wf_self());
+    return 0;
+}
+
+/* ---- signals ------------------------------------------------------------ */
+
+static struct sigaction before_int, before_term;
+static void *signal_target; /* the reactor to kick; atomic */
+static int signal_seen;     /* atomic */
+static __thread bool signals_are_mine;
+
+static void on_signal(int signo)
+{
+    int kept = errno;
+    if (__atomic_exchange_n(&signal_seen, signo, __ATOMIC_ACQ_REL) == 0) {
+        void *target = __atomic_load_n(&signal_target, __ATOMIC_ACQUIRE);
+        if (target) wf_reactor_kick(target);
+    } else {
+        struct sigaction plain = {.sa_handler = SIG_DFL};
+        (void)sigaction(signo, &plain, NULL);
+        (void)raise(signo);
+    }
+    errno = kept;
+}
+
+static int take_signals(void)
+{
+    void *nobody = NULL;
+    if (!__atomic_compare_exchange_n(&signal_target, &nobody,
+                                     wf_reactor_handle(), false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return wf_misuse(-EBUSY, "weft_run: another run handles signals");
+    __atomic_store_n(&signal_seen, 0, __ATOMIC_RELEASE);
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    int err = wf_os_sigaction(SIGINT, &act, &before_int);
+    if (err < 0) goto give_up;
+    err = wf_os_sigaction(SIGTERM, &act, &before_term);
+    if (err < 0) goto restore_int;
+    signals_are_mine = true;
+    return 0;
+
+restore_int:
+    (void)sigaction(SIGINT, &before_int, NULL);
+give_up:
+    __atomic_store_n(&signal_target, NULL, __ATOMIC_RELEASE);
+    return err;
+}
+
+static void give_signals_back(void)
+{
+    if (!signals_are_mine) return;
+    (void)sigaction(SIGINT, &before_int, NULL);
+    (void)sigaction(SIGTERM, &before_term, NULL);
+    __atomic_store_n(&signal_target, NULL, __ATOMIC_RELEASE);
+    signals_are_mine = false;
+}
+
+/* ---- what the reactor and the scheduler report -------------------------- */
+
+static void kicked(void)
+{
+    if (signals_are_mine && __atomic_load_n(&signal_seen, __ATOMIC_ACQUIRE))
+        wf_scope_cancel(&run_here->root, WEFT_R_SIGNAL, 0, 0, "signal");
+}
+
+static void stuck(void)
+{
+    static const char words[] =
+        "weft: deadlock: every fiber waits for another one, and nothing "
+        "outside can wake any\n";
+    wf_os_say(2, words, sizeof words - 1);
+    weft_dump(2);
+    wf_scope_cancel(&run_here->root, WEFT_R_DEADLOCK, -EDEADLK, 0,
+                    "every fiber waits for another one");
+}
+
+int weft_shutdown(int code)
+{
+    if (!run_here) return wf_misuse(-EPERM, "weft_shutdown: no run here");
+    wf_scope_cancel(&run_here->root, WEFT_R_SHUTDOWN, code, weft_fiber_id(),
+                    "shutdown");
+    return 0;
+}
+
+/* ---- the run ------------------------------------------------------------ */
+
+int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
+{
+    static const weft_run_opts defaults;
+    if (!o) o = &defaults;
+    if (wf_sched_is_open())
+        return wf_misuse(-EBUSY, "weft_run: called inside a run; spawn a "
+                                 "fiber instead");
+    struct run run = {.fn = fn, .arg = arg, .rc = -ECANCELED};
+    struct wf_sched_opts sched = {
+        .block_bytes = (sizeof(struct wf_child) + 63) & ~(size_t)63,
+        .body = wf_child_run,
+        .stuck = stuck,
+        .stack_bytes = o->stack_size ? o->stack_size : STACK,
+        .guard_bytes = o->guard_size ? o->guard_size : GUARD,
+    };
+    wf_clock_open(o->virtual_clock);
+    struct wf_reactor_opts reactor = {.expired = wf_timers_expired,
+                                      .kicked = kicked,
+                                      .spin = o->spin};
+    int err = wf_reactor_open(&reactor, &sched.driver);
+    if (err < 0) return err;
+    err = wf_sched_open(&sched);
+    if (err < 0) goto close_reactor;
+    if (!o->no_crash_report) err = wf_crash_open();
+    if (err < 0) goto close_sched;
+    run_here = &run;
+    if (o->handle_signals) err = take_signals();
+    if (err < 0) goto close_crash;
+    err = wf_child_start_main(&run.nursery, main_fiber, &run);
+    if (err == 0) wf_sched_run();
+
+    give_signals_back();
+close_crash:
+    run_here = NULL;
+    if (!o->no_crash_report) wf_crash_close();
+close_sched:
+    wf_buffers_close();
+    wf_sched_close();
+close_reactor:
+    wf_reactor_close();
+    return err < 0 ? err : run.rc;
+}

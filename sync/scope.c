@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scope.c - the tree of scopes: what cancels whom, and until when.
+ *
+ * Scopes form a tree: those of one fiber nest, and a fiber's own scope hangs
+ * under that of its nursery. `cause_` says why a scope counts as cancelled: the
+ * cause of its parent, unless it is shielded, else its own reason if it was
+ * cancelled itself, else none. So the outermost visible reason wins. It is
+ * pushed down when something changes, with an explicit walk (ten thousand
+ * nested scopes must not overflow a stack), so that the question at a cancel
+ * point is one load; a fiber is cancelled when its innermost scope is.
+ *
+ * Rule: for every scope s of the tree, s->cause_ == cause_of(s).
+ */
+#include <weft/scope.h>
+
+#include "reactor/reactor.h"
+#include "runtime/clock.h"
+#include "sync/child.h"
+
+/* ---- causes ------------------------------------------------------------- */
+
+static const weft_reason *cause_of(const weft_scope *s)
+{
+    if (s->parent_ && s->parent_->cause_ && !(s->flags_ & WEFT_SHIELD_))
+        return s->parent_->cause_;
+    return s->flags_ & WF_S_CANCELLED ? &s->reason_ : NULL;
+}
+
+/* Recomputes s. False: nothing changed, so nothing below it does. */
+static bool refresh_one(weft_scope *s)
+{
+    const weft_reason *cause = cause_of(s);
+    if (cause == s->cause_) return false;
+    bool was = s->cause_ != NULL;
+    s->cause_ = cause;
+    if (was == (cause != NULL) || !s->owner_) return true;
+    struct wf_child *c = wf_child_of(s->owner_);
+    if (c->scope == s) wf_set_cancelled(&c->fiber, cause != NULL);
+    return true;
+}
+
+/* Recomputes s and all below it, parents first. */
+static void refresh(weft_scope *s)
+{
+    weft_scope *at = s;
+    for (;;) {
+        if (refresh_one(at) && at->child_) {
+            at = at->child_;
+            continue;
+        }
+        while (at != s && !at->next_) at = at->parent_;
+        if (at == s) return;
+        at = at->next_;
+    }
+}
+
+/* ---- the tree ----------------------------------------------------------- */
+
+static void link_under(weft_scope *s, weft_scope *parent)
+{
+    s->parent_ = parent;
+    s->prev_ = NULL;
+    s->next_ = parent->child_;
+    if (s->next_) s->next_->prev_ = s;
+    parent->child_ = s;
+}
+
+static void unlink_it(weft_scope *s)
+{
+    *(s->prev_ ? &s->prev_->next_ : &s->parent_->child_) = s->next_;
+    if (s->next_) s->next_->prev_ = s->prev_;
+}
+
+void wf_base_begin(struct wf_child *c, weft_scope *under)
+{
+    weft_scope *base = wf_base(c);
+    link_under(base, under);
+    base->child_ = NULL;
+    base->owner_ = &c->fiber;
+    base->flags_ = WF_S_BEGUN | WF_S_BASE;
+    base->cause_ = under->cause_;
+    c->scope = base;
+    c->fiber.cancelled = base->cause_ != NULL;
+}
+
+void wf_base_end(struct wf_child *c)
+{
+    unlink_it(wf_base(c));
+}
+
+/* ---- timers ------------------------------------------------------------- */
+
+void wf_child_timer(struct wf_child *c, int64_t when)
+{
+    struct wf_timer *t = &c->u.timer;
+    if (!wf_timer_armed(t))
+        wf_timer_arm(wf_reactor_wheel(), t, when);
+    else if (when < t->when)
+        wf_timer_move(wf_reactor_wheel(), t, when);
+}
+
+void wf_child_timer_end(struct wf_child *c)
+{
+    if (wf_timer_armed(&c->u.timer))
+        wf_timer_disarm(wf_reactor_wheel(), &c->u.timer);
+}
+
+/* The fiber's own scope has no deadline; nurseries and blocks may. */
+static int64_t earliest_deadline(const struct wf_child *c)
+{
+    int64_t earliest = INT64_MAX;
+    for (const weft_scope *s = c->scope; !(s->flags_ & WF_S_BASE);
+         s = s->parent_)
+        if (!(s->flags_ & WF_S_CANCELLED) && s->deadline_ < earliest)
+            earliest = s->deadline_;
+    return earliest;
+}
+
+static void expire(weft_scope *s)
+{
+    wf_scope_cancel(s, WEFT_R_DEADLINE, s->flags_ & WEFT_FAIL ? -ETIMEDOUT : 0,
+                    0, NULL);
+}
+
+static void expire_scopes(struct wf_child *c)
+{
+    for (weft_scope *s = c->scope; !(s->flags_ & WF_S_BASE); s = s->parent_)
+        if (s->deadline_ <= wf_now) expire(s);
+}
+
+static struct wf_child *child_of_timer(struct wf_timer *t)
+{
+    return (struct wf_child *)(void *)((char *)t -
+                                       offsetof(struct wf_child, u.timer));
+}
+
+/* Sleeps end before scopes expire: what is there beats the deadline. Each
+ * timer is armed again for what its fiber still waits for. */
+void wf_timers_expired(struct wf_timer *list)
+{
+    for (struct wf_timer *t = list; t; t = t->next) {
+        struct wf_child *c = child_of_timer(t);
+        if (t->next) __builtin_prefetch(child_of_timer(t->next));
+        if (c->sleep_until > wf_now) continue;
+        c->sleep_until = INT64_MAX;
+        wf_wake(&c->fiber, 0);
+    }
+    for (struct wf_timer *t = list, *next; t; t = next) {
+        struct wf_child *c = child_of_timer(t);
+        next = t->next;
+        int64_t again = c->sleep_until;
+        uint64_t order = t->order;
+        if (c->scope != wf_base(c)) {
+            expire_scopes(c);
+            int64_t deadline = earliest_deadline(c);
+            if (deadline < again) again = deadline;
+        }
+        if (again == INT64_MAX) continue;
+        wf_timer_arm(wf_reactor_wheel(), t, again);
+        t->order = order; /* sleepers wake as they went to sleep */
+    }
+}
+
+/* ---- opening and ending ------------------------------------------------- */
+
+void weft_scope_init(weft_scope *s)
+{
+    *s = (weft_scope){.deadline_ = WEFT_FOREVER};
+}
+
+static int begin(weft_scope *s, const char *file, int line)
+{
+    weft_fiber *f = wf_self();
+    if (!f) return wf_misuse(-EPERM, "weft_scope_begin outside a fiber");
+    if (s->flags_ & WF_S_BEGUN)
+        return wf_misuse(-EBUSY,
+                         "weft_scope_begin: this scope was begun before, at "
+                         "%s:%d: use a new one, or weft_scope_init",
+                         s->file_, s->line_);
+    struct wf_child *c = wf_child_of(f);
+    s->flags_ |= WF_S_BEGUN;
+    s->owner_ = f;
+    s->file_ = file;
+    s->line_ = line;
+    s->child_ = NULL;
+    link_under(s, c->scope);
+    c->scope = s;
+    s->cause_ = s->parent_->cause_;
+    if ((s->flags_ & (WEFT_SHIELD_ | WF_S_CANCELLED)) != 0) {
+        /* Pretend it was in line with its parent, then set it right. */
+        refresh(s);
+    }
+    if (s->deadline_ == WEFT_FOREVER || s->flags_ & WF_S_CANCELLED) return 0;
+    if (s->deadline_ <= wf_now)
+        expire(s);
+    else
+        wf_child_timer(c, s->deadline_);
+    return 0;
+}
+
+/* Zeroed is initialised; and zero is no deadline one could ask for, since the
+ * clock has passed it. */
+int weft_scope_begin_(weft_scope *s, const char *file, int line)
+{
+    if (s->deadline_ == 0) s->deadline_ = WEFT_FOREVER;
+    return begin(s, file, line);
+}
+
+int weft_scope_begin_at_(weft_scope *s, weft_time t, unsigned flags,
+                         const char *file, int line)
+{
+    if (!(s->flags_ & WF_S_BEGUN)) {
+        s->flags_ |= flags & (WEFT_FAIL | WEFT_SHIELD_);
+        s->deadline_ = t;
+    }
+    return begin(s, file, line);
+}
+
+int weft_scope_begin_after_(weft_scope *s, weft_time ns, unsigned flags,
+                            const char *file, int line)
+{
+    return weft_scope_begin_at_(s, wf_time_add(wf_now, ns), flags, file, line);
+}
+
+int weft_scope_end(weft_scope *s, int rc)
+{
+    weft_fiber *f = wf_self();
+    struct wf_child *c = wf_child_of(f);
+    if (!f || s->owner_ != f || c->scope != s)
+        return wf_misuse(-EBUSY,
+                         "weft_scope_end: the scope begun at %s:%d is %s",
+                         s->file_ ? s->file_ : "?", s->line_,
+                         s->flags_ & WF_S_ENDED ? "ended already"
+                         : !(s->flags_ & WF_S_BEGUN)
+                             ? "not begun"
+                             : "not the innermost of this fiber: end those "
+                               "inside it first");
+
+    weft_scope *parent = s->parent_;
+    bool visible = parent->cause_ && !(s->flags_ & WEFT_SHIELD_);
+    if (rc == -ECANCELED && s->flags_ & WF_S_CANCELLED && !visible) {
+        rc = s->reason_.code;
+        s->flags_ |= WF_S_CAUGHT;
+    }
+    wf_scope_pop(s);
+    return rc;
+}
+
+void wf_scope_pop(weft_scope *s)
+{
+    struct wf_child *c = wf_child_of(s->owner_);
+    weft_scope *parent = s->parent_;
+    unlink_it(s);
+    c->scope = parent;
+    if ((s->cause_ != NULL) != (parent->cause_ != NULL))
+        wf_set_cancelled(&c->fiber, parent->cause_ != NULL);
+    s->flags_ |= WF_S_ENDED;
+    s->owner_ = NULL;
+    s->cause_ = NULL;
+}
+
+/* ---- cancelling --------------------------------------------------------- */
+
+void wf_scope_cancel(weft_scope *s, weft_reason_kind kind, int code,
+                     uint64_t by, const char *why)
+{
+    if (s->flags_ & (WF_S_ENDED | WF_S_CANCELLED)) return;
+    s->flags_ |= WF_S_CANCELLED;
+    s->reason_ = (weft_reason){kind, code, by, why, wf_now};
+    if (s->flags_ & WF_S_BEGUN) refresh(s);
+}
+
+void weft_scope_cancel(weft_scope *s, int code, const char *why)
+{
+    weft_fiber *f = wf_self();
+    wf_scope_cancel(s, WEFT_R_EXPLICIT, code, f ? f->id : 0, why);
+}
+
+void weft_scope_set_deadline(weft_scope *s, weft_time t)
+{
+    s->deadline_ = t;
+    if (!(s->flags_ & WF_S_BEGUN) ||
+        s->flags_ & (WF_S_ENDED | WF_S_CANCELLED) || t == WEFT_FOREVER)
+        return;
+    if (t <= wf_now)
+        expire(s);
+    else
+        wf_child_timer(wf_child_of(s->owner_), t);
+}
+
+void weft_scope_set_shield(weft_scope *s, bool on)
+{
+    if (on)
+        s->flags_ |= WEFT_SHIELD_;
+    else
+        s->flags_ &= ~(unsigned)WEFT_SHIELD_;
+    if (s->flags_ & WF_S_BEGUN && !(s->flags_ & WF_S_ENDED)) refresh(s);
+}
+
+/* ---- asking ------------------------------------------------------------- */
+
+bool weft_scope_cancel_called(const weft_scope *s)
+{
+    return s->flags_ & WF_S_CANCELLED;
+}
+
+bool weft_scope_caught(const weft_scope *s)
+{
+    return s->flags_ & WF_S_CAUGHT;
+}
+
+const weft_reason *weft_scope_reason(const weft_scope *s)
+{
+    return s->flags_ & WF_S_CANCELLED ? &s->reason_ : NULL;
+}
+
+const weft_reason *weft_cancel_reason(void)
+{
+    weft_fiber *f = wf_self();
+    return f ? wf_child_of(f)->scope->cause_ : NULL;
+}
+
+weft_time weft_deadline(void)
+{
+    weft_fiber *f = wf_self();
+    if (!f) return WEFT_FOREVER;
+    if (f->cancelled) return INT64_MIN;
+    weft_time earliest = WEFT_FOREVER;
+    for (const weft_scope *s = wf_child_of(f)->scope; s; s = s->parent_) {
+        if (!(s->flags_ & WF_S_BASE) && s->deadline_ < earliest)
+            earliest = s->deadline_;
+        if (s->flags_ & WEFT_SHIELD_) break;
+    }
+    return earliest;
+}

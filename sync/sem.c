@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sem.c - counting semaphore.
+ *
+ * One rule holds between calls: the oldest waiter wants more permits than are
+ * free. Release keeps it by handing permits to waiters from the front for as
+ * long as they suffice, rather than counting them free and letting waiters
+ * race newcomers. So does a waiter that is cancelled at the front: the one
+ * behind it may want fewer, and is served at once.
+ *
+ * A waiter that was handed its permits has left the queue, so a later cancel
+ * cannot reach it there: acquire returns 0, and the cancel is seen at that
+ * fiber's next cancel point.
+ */
+#include <weft/sem.h>
+
+#include "runtime/park.h"
+
+static bool rule_holds(const weft_sem *s)
+{
+    return !s->waiters_.head_ || s->waiters_.head_->n_ > s->permits_;
+}
+
+static void serve(weft_sem *s)
+{
+    struct weft_waiter_ *w;
+    while ((w = s->waiters_.head_) != NULL && w->n_ <= s->permits_) {
+        s->permits_ -= (uint32_t)w->n_;
+        wf_waitq_remove(&s->waiters_, w);
+        wf_wake(w->fiber_, 0);
+    }
+}
+
+static bool abort_acquire(weft_fiber *f)
+{
+    weft_sem *s = (weft_sem *)(uintptr_t)f->object;
+    wf_waitq_remove(&s->waiters_, &f->waiter);
+    serve(s);
+    return true;
+}
+
+static const struct wf_wait_kind to_acquire = {"semaphore", abort_acquire};
+
+void weft_sem_init(weft_sem *s, uint32_t value, uint32_t max)
+{
+    *s = (weft_sem)WEFT_SEM_INIT(value, max);
+}
+
+static int take(weft_sem *s, uint32_t n)
+{
+    WF_ASSERT(rule_holds(s));
+    if (s->max_ && n > s->max_) return -EINVAL;
+    if (s->waiters_.head_ || n > s->permits_) return -EAGAIN;
+    s->permits_ -= n;
+    return 0;
+}
+
+int weft_sem_acquire(weft_sem *s, uint32_t n)
+{
+    int err = weft_pass_();
+    if (err < 0) return err;
+    err = take(s, n);
+    if (err != -EAGAIN) return err;
+    wf_self()->waiter.n_ = n;
+    return wf_waitq_park(&s->waiters_, &to_acquire, s);
+}
+
+int weft_sem_try(weft_sem *s, uint32_t n)
+{
+    return take(s, n);
+}
+
+int weft_sem_release(weft_sem *s, uint32_t n)
+{
+    WF_ASSERT(rule_holds(s));
+    uint32_t bound = s->max_ ? s->max_ : UINT32_MAX;
+    if (s->permits_ > bound || n > bound - s->permits_)
+        return wf_misuse(-EOVERFLOW,
+                         "weft_sem_release: %u more than %u permits would be "
+                         "free",
+                         n, bound);
+    s->permits_ += n;
+    if (s->waiters_.head_) serve(s);
+    return 0;
+}
+
+uint32_t weft_sem_value(const weft_sem *s)
+{
+    return s->permits_;
+}

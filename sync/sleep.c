@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sleep.c - the clock, and fibers that wait for it.
+ */
+#include <weft/time.h>
+
+#include <weft/fiber.h>
+
+#include "reactor/reactor.h"
+#include "runtime/clock.h"
+#include "runtime/os.h"
+#include "sync/child.h"
+
+weft_time weft_now(void)
+{
+    return wf_self() || wf_sched_is_open() ? wf_now : wf_os_clock();
+}
+
+weft_time weft_after(weft_time ns)
+{
+    return wf_time_add(weft_now(), ns);
+}
+
+static bool abort_sleep(weft_fiber *f)
+{
+    wf_child_of(f)->sleep_until = INT64_MAX;
+    return true; /* the timer comes due, finds nothing, and that is that */
+}
+
+static const struct wf_wait_kind asleep = {"sleep", abort_sleep};
+
+int weft_sleep_until(weft_time t)
+{
+    if (!wf_self() || t <= wf_now) return weft_yield();
+    int err = weft_pass_();
+    if (err < 0) return err;
+    /* Passing may have taken a turn. */
+    if (t <= wf_now) return weft_yield();
+    struct wf_child *c = wf_child_self();
+    c->sleep_until = t;
+    if (t != WEFT_FOREVER) {
+        struct wf_timer *timer = &c->u.timer;
+        wf_child_timer(c, t);
+        /* Armed for something earlier: still we went to sleep only now. */
+        if (timer->when != t)
+            wf_timer_move(wf_reactor_wheel(), timer, timer->when);
+    }
+    return wf_park(&asleep, c);
+}
+
+int weft_sleep(weft_time ns)
+{
+    if (ns <= 0) return weft_yield();
+    return weft_sleep_until(wf_time_add(weft_now(), ns));
+}
