@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.c - buffers that exist only while there is something in them.
+ *
+ * Input. Octets are read into the thread's scratch, and consumed there if the
+ * protocol is quick. If somebody else needs the scratch first, what is left
+ * moves to a buffer of the stream's own (`move_out`), which is given back as
+ * soon as it is empty. in_room_ tells: 0 means in_ points into the scratch, or
+ * nowhere; more is the size of the stream's own buffer.
+ *
+ * Output. Octets are gathered in a pooled buffer. It is sent when the stream
+ * is about to wait for input, when it is full, or on flush. A failure of
+ * sending is kept, and every later write returns it: part of the output may
+ * have gone, so there is no way to go on.
+ */
+#include <weft/stream.h>
+
+#include <weft/fiber.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- input -------------------------------------------------------------- */
+
+/* A buffer of at least `need` octets, pooled if the usual size will do. */
+static char *get_room(size_t need, size_t *ret_room)
+{
+    size_t room = WEFT_BUFFER_BYTES;
+    while (room < need) room *= 2;
+    *ret_room = room;
+    return room == WEFT_BUFFER_BYTES ? weft_buffer_get() : malloc(room);
+}
+
+static void put_room(char *buf, size_t room)
+{
+    if (room == WEFT_BUFFER_BYTES)
+        weft_buffer_put(buf);
+    else if (room)
+        free(buf);
+}
+
+/* Takes what is unread to a buffer of our own with `need` octets of room. */
+static int move_in(weft_stream *s, size_t need)
+{
+    size_t room;
+    char *buf = get_room(need, &room);
+    if (!buf) return -ENOMEM;
+    if (s->in_len_) memcpy(buf, s->in_ + s->in_from_, s->in_len_);
+    if (s->in_room_)
+        put_room(s->in_, s->in_room_);
+    else
+        weft_scratch_leave(&s->tenant_);
+    s->in_ = buf;
+    s->in_from_ = 0;
+    s->in_room_ = room;
+    return 0;
+}
+
+/* Somebody else needs the scratch. */
+static int move_out(weft_tenant *t)
+{
+    weft_stream *s = (weft_stream *)(void *)t; /* its first member */
+    if (s->in_len_ == 0) {
+        s->in_ = NULL;
+        return 0;
+    }
+    return move_in(s, s->in_len_);
+}
+
+static void release_input(weft_stream *s)
+{
+    if (s->in_room_)
+        put_room(s->in_, s->in_room_);
+    else
+        weft_scratch_leave(&s->tenant_);
+    s->in_ = NULL;
+    s->in_from_ = s->in_len_ = s->in_room_ = 0;
+}
+
+void weft_stream_init(weft_stream *s, weft_fd fd)
+{
+    *s = (weft_stream){.tenant_ = {move_out}, .fd_ = fd};
+}
+
+/* Sends what is gathered, unless another fiber is at it. */
+static int flush_before_waiting(weft_stream *s)
+{
+    if (s->out_len_ == 0 || s->writing_) return 0;
+    return weft_stream_flush(s);
+}
+
+/* Waits for input where there is none. */
+static int wait_for_input(weft_stream *s)
+{
+    int err = flush_before_waiting(s);
+    if (err < 0) return err;
+    err = weft_wait(s->fd_, WEFT_READABLE);
+    return err < 0 ? err : 0;
+}
+
+/* Reads once, into the scratch if nothing is unread, else behind it. Returns
+ * octets, 0 at the end, or an error. */
+static ssize_t fill(weft_stream *s)
+{
+    int err = weft_checkpoint();
+    if (err < 0) return err;
+    if (s->eof_) return 0;
+    for (;;) {
+        ssize_t n;
+        if (s->in_len_ == 0) {
+            if (s->in_room_) release_input(s);
+            s->in_ = weft_scratch_claim(&s->tenant_);
+            if (!s->in_) return -ENOMEM;
+            s->in_from_ = 0;
+            n = weft_try_read(s->fd_, s->in_, WEFT_SCRATCH_BYTES);
+            if (n <= 0) release_input(s);
+        } else {
+            size_t end = s->in_from_ + s->in_len_;
+            if (!s->in_room_ || end == s->in_room_) {
+                /* Twice what there is, so that growing costs little. */
+                err = move_in(s, 2 * s->in_len_);
+                if (err < 0) return err;
+                end = s->in_len_;
+            }
+            n = weft_try_read(s->fd_, s->in_ + end, s->in_room_ - end);
+        }
+        if (n > 0) s->in_len_ += (size_t)n;
+        if (n == 0) s->eof_ = true;
+        if (n != -EAGAIN) return n;
+        err = wait_for_input(s);
+        if (err < 0) return err;
+    }
+}
+
+ssize_t weft_stream_more(weft_stream *s, size_t have, size_t max,
+                         const char **ret_data)
+{
+    while (s->in_len_ <= have) {
+        if (s->in_len_ >= max) return -ENOBUFS;
+        ssize_t n = fill(s);
+        if (n < 0) return n;
+        if (n == 0) break;
+    }
+    *ret_data = s->in_ + s->in_from_;
+    return (ssize_t)s->in_len_;
+}
+
+ssize_t weft_stream_peek(weft_stream *s, const char **ret_data)
+{
+    if (s->in_len_ > 0) {
+        int err = weft_checkpoint();
+        if (err < 0) return err;
+    }
+    return weft_stream_more(s, 0, SIZE_MAX, ret_data);
+}
+
+/* The octets shown stay where they are, for who still looks at them. */
+void weft_stream_consume(weft_stream *s, size_t n)
+{
+    if (n > s->in_len_) n = s->in_len_;
+    s->in_from_ += n;
+    s->in_len_ -= n;
+}
+
+ssize_t weft_stream_read_until(weft_stream *s, char end, size_t max,
+                               const char **ret_data)
+{
+    const char *data;
+    size_t seen = 0;
+    ssize_t have = weft_stream_peek(s, &data);
+    for (;;) {
+        if (have <= 0) return have;
+        const char *at = memchr(data + seen, end, (size_t)have - seen);
+        size_t len = at ? (size_t)(at - data) + 1 : (size_t)have;
+        if (len > max || (!at && len == max)) return -EMSGSIZE;
+        if (at || s->eof_) {
+            weft_stream_consume(s, len);
+            *ret_data = data;
+            return (ssize_t)len;
+        }
+        seen = (size_t)have;
+        have = weft_stream_more(s, seen, SIZE_MAX, &data);
+    }
+}
+
+ssize_t weft_stream_read(weft_stream *s, void *buf, size_t len)
+{
+    const char *data;
+    if (len == 0) return 0;
+    ssize_t have = weft_stream_peek(s, &data);
+    if (have <= 0) return have;
+    if ((size_t)have < len) len = (size_t)have;
+    memcpy(buf, data, len);
+    weft_stream_consume(s, len);
+    return (ssize_t)len;
+}
+
+int weft_stream_read_exact(weft_stream *s, void *buf, size_t len)
+{
+    const char *data;
+    if (len == 0) return weft_checkpoint();
+    ssize_t have = weft_stream_peek(s, &data);
+    while (have >= 0 && (size_t)have < len) {
+        if (s->eof_) return -EPIPE;
+        have = weft_stream_more(s, (size_t)have, SIZE_MAX, &data);
+    }
+    if (have < 0) return (int)have;
+    memcpy(buf, data, len);
+    weft_stream_consume(s, len);
+    return 0;
+}
+
+/* ---- output ------------------------------------------------------------- */
+
+static void release_output(weft_stream *s)
+{
+    weft_buffer_put(s->out_);
+    s->out_ = NULL;
+    s->out_from_ = s->out_len_ = 0;
+}
+
+int weft_stream_flush(weft_stream *s)
+{
+    if (s->out_error_) return s->out_error_;
+    if (s->out_len_ == 0) return weft_checkpoint();
+    s->writing_ = true;
+    int err = 0;
+    while (s->out_len_ > 0) {
+        ssize_t n = weft_write(s->fd_, s->out_ + s->out_from_, s->out_len_);
+        if (n < 0) {
+            err = (int)n;
+            break;
+        }
+        s->out_from_ += (size_t)n;
+        s->out_len_ -= (size_t)n;
+    }
+    s->writing_ = false;
+    if (err == 0) release_output(s);
+    /* Cancelled, all that is left is still here: it may be tried again. */
+    if (err < 0 && err != -ECANCELED) s->out_error_ = err;
+    return err;
+}
+
+/* More than fits: what is gathered goes first, then this, from where it is. */
+static int write_through(weft_stream *s, const char *data, size_t len)
+{
+    int err = weft_stream_flush(s);
+    if (err < 0) return err;
+    if (len >= WEFT_BUFFER_BYTES) {
+        size_t done;
+        err = weft_write_all(s->fd_, data, len, &done);
+        if (err < 0 && (err != -ECANCELED || done > 0)) s->out_error_ = err;
+        return err;
+    }
+    return weft_stream_write(s, data, len);
+}
+
+int weft_stream_write(weft_stream *s, const void *data, size_t len)
+{
+    int err = weft_checkpoint();
+    if (err < 0) return err;
+    if (s->out_error_) return s->out_error_;
+    if (len == 0) return 0;
+    if (s->out_from_ + s->out_len_ + len > WEFT_BUFFER_BYTES)
+        return write_through(s, data, len);
+    if (!s->out_) {
+        s->out_ = weft_buffer_get();
+        if (!s->out_) return -ENOMEM;
+    }
+    memcpy(s->out_ + s->out_from_ + s->out_len_, data, len);
+    s->out_len_ += len;
+    return 0;
+}
+
+void weft_stream_fini(weft_stream *s)
+{
+    release_input(s);
+    release_output(s);
+}
+
+int weft_stream_close(weft_stream *s)
+{
+    int err = s->out_len_ > 0 || s->out_error_ ? weft_stream_flush(s) : 0;
+    weft_stream_fini(s);
+    weft_close(s->fd_);
+    return err;
+}
