@@ -8,26 +8,26 @@ static int64_t lock_unlock(void *arg, int64_t n)
 {
     static weft_mutex m = WEFT_MUTEX_INIT;
     (void)arg;
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
     for (int64_t i = 0; i < n; i++) {
         int rc = weft_mutex_lock(&m);
         if (rc == 0) rc = weft_mutex_unlock(&m);
         if (rc < 0) return rc;
     }
-    return bench_now() - start;
+    return bench_cpu() - start;
 }
 
 static int64_t acquire_release(void *arg, int64_t n)
 {
     static weft_sem s = WEFT_SEM_INIT(1, 1);
     (void)arg;
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
     for (int64_t i = 0; i < n; i++) {
         int rc = weft_sem_acquire(&s, 1);
         if (rc == 0) rc = weft_sem_release(&s, 1);
         if (rc < 0) return rc;
     }
-    return bench_now() - start;
+    return bench_cpu() - start;
 }
 
 static int measure(void *arg)

@@ -57,9 +57,9 @@ static int64_t from_one_place(void *arg, int64_t n)
     (void)arg;
     stop = false;
     wf_switch_enter(&main_stack, top(), run_turns, NULL);
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
     turns(&main_stack, &other_stack, n / 2);
-    int64_t took = bench_now() - start;
+    int64_t took = bench_cpu() - start;
     stop = true;
     wf_switch(&main_stack, other_stack);
     return took;
@@ -70,10 +70,10 @@ static int64_t from_two_places(void *arg, int64_t n)
     (void)arg;
     stop = false;
     wf_switch_enter(&main_stack, top(), run_own_loop, NULL);
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
     for (int64_t i = 0; i < n / 2; i++)
         wf_switch(&main_stack, other_stack);
-    int64_t took = bench_now() - start;
+    int64_t took = bench_cpu() - start;
     stop = true;
     wf_switch(&main_stack, other_stack);
     return took;
@@ -82,11 +82,11 @@ static int64_t from_two_places(void *arg, int64_t n)
 static int64_t enter_and_leave(void *arg, int64_t n)
 {
     (void)arg;
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
     for (int64_t i = 0; i < n; i++) {
         wf_switch_enter(&main_stack, top(), end_at_once, NULL);
     }
-    return bench_now() - start;
+    return bench_cpu() - start;
 }
 
 int main(int argc, char **argv)

@@ -38,6 +38,11 @@ int64_t bench_now(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t bench_cpu(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t bench_own_cpu(void)
 {
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);

@@ -4,9 +4,9 @@
  *
  *     static int64_t add(void *arg, int64_t n)    n operations; how long, in ns
  *     {
- *         int64_t start = bench_now();
+ *         int64_t start = bench_cpu();
  *         for (int64_t i = 0; i < n; i++) work(arg);
- *         return bench_now() - start;
+ *         return bench_cpu() - start;
  *     }
  *
  *     int main(int argc, char **argv)
@@ -95,7 +95,13 @@ struct bench_stats bench_summarize(double *samples, size_t count);
 /** Nanoseconds on the monotonic clock. */
 int64_t bench_now(void);
 
-/** CPU time of this process, in ns. */
+/**
+ * CPU time of this thread, in ns: the clock for what never waits, since others
+ * on the same core do not count. Takes a system call.
+ */
+int64_t bench_cpu(void);
+
+/** CPU time of this process with all its threads, in ns. */
 int64_t bench_own_cpu(void);
 
 /**

@@ -9,30 +9,12 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 enum { BACKLOG = 4096 };
 
 static int set_flag(weft_fd fd, int level, int name, int on)
 {
     return weft_setsockopt(fd, level, name, &on, sizeof on);
-}
-
-/* Connections to a Unix socket whose server has gone are refused. Then its
- * file is only in the way; a live server's must stay. */
-static void remove_stale(const weft_addr *a)
-{
-    const struct sockaddr_un *un = (const struct sockaddr_un *)&a->sa;
-    weft_fd probe;
-    if (a->sa.ss_family != AF_UNIX || un->sun_path[0] == 0) return;
-    if (weft_socket(AF_UNIX, SOCK_STREAM, 0, &probe) < 0) return;
-    int err = connect(weft_fd_number(probe), (const struct sockaddr *)&a->sa,
-                      a->len) < 0
-                  ? -errno
-                  : 0;
-    weft_close(probe);
-    if (err == -ECONNREFUSED) (void)unlink(un->sun_path);
 }
 
 static int open_listener(weft_fd fd, const weft_addr *a,
@@ -44,7 +26,8 @@ static int open_listener(weft_fd fd, const weft_addr *a,
     if (err == 0 && ip && o->reuse_port)
         err = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (err < 0) return err;
-    if (!ip && !o->keep_path) remove_stale(a);
+    if (!ip && !o->keep_path)
+        weft_remove_stale((const struct sockaddr *)&a->sa, a->len);
     err = weft_bind(fd, (const struct sockaddr *)&a->sa, a->len);
     if (err < 0) return err;
     return weft_listen_on(fd, o->backlog ? o->backlog : BACKLOG);

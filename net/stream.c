@@ -17,7 +17,6 @@
 
 #include <weft/fiber.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- input -------------------------------------------------------------- */
@@ -28,7 +27,8 @@ static char *get_room(size_t need, size_t *ret_room)
     size_t room = WEFT_BUFFER_BYTES;
     while (room < need) room *= 2;
     *ret_room = room;
-    return room == WEFT_BUFFER_BYTES ? weft_buffer_get() : malloc(room);
+    return room == WEFT_BUFFER_BYTES ? weft_buffer_get()
+                                     : weft_buffer_alloc(room);
 }
 
 static void put_room(char *buf, size_t room)
@@ -36,7 +36,7 @@ static void put_room(char *buf, size_t room)
     if (room == WEFT_BUFFER_BYTES)
         weft_buffer_put(buf);
     else if (room)
-        free(buf);
+        weft_buffer_free(buf, room);
 }
 
 /* Takes what is unread to a buffer of our own with `need` octets of room. */

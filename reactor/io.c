@@ -142,19 +142,10 @@ static ssize_t try_read(struct wf_fd *e, void *buf, size_t len)
  * and, if this write raised it, taken off the thread again. */
 static ssize_t write_quietly(int fd, const struct iovec *iov, int count)
 {
-    sigset_t pipe_only, before, pending;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    sigpending(&pending);
-    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    sigset_t before;
+    bool was_pending = wf_os_sighold(SIGPIPE, &before);
     ssize_t n = wf_os_writev(fd, iov, count);
-    if (n == -EPIPE && !was_pending) {
-        struct timespec none = {0, 0};
-        while (sigtimedwait(&pipe_only, NULL, &none) < 0 && errno == EINTR)
-            continue;
-    }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    wf_os_sigunhold(SIGPIPE, &before, n == -EPIPE && !was_pending);
     return n;
 }
 

@@ -151,6 +151,5 @@ int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,
 void wf_poller_wake(struct wf_poller *p)
 {
     uint64_t one = 1;
-    ssize_t ignored = write(p->wake, &one, sizeof one);
-    (void)ignored;
+    wf_os_nudge(p->wake, &one, sizeof one);
 }

@@ -160,6 +160,5 @@ int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,
 
 void wf_poller_wake(struct wf_poller *p)
 {
-    ssize_t ignored = write(p->wake[1], "", 1);
-    (void)ignored;
+    wf_os_nudge(p->wake[1], "", 1);
 }

@@ -14,6 +14,7 @@
 #include <weft/socket.h>
 
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #include "reactor/here.h"
 #include "runtime/os.h"
@@ -176,6 +177,19 @@ int weft_connect(weft_fd fd, const struct sockaddr *sa, socklen_t len)
         if (err == 0) return 0;
         if (err != -ENOTCONN) return err;
     }
+}
+
+void weft_remove_stale(const struct sockaddr *sa, socklen_t len)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)sa;
+    if (sa->sa_family != AF_UNIX || un->sun_path[0] == 0) return;
+    int probe = wf_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                             0);
+    if (probe < 0) return;
+    /* Nobody listens where a connection is refused. */
+    if (wf_os_connect(probe, sa, len) == -ECONNREFUSED)
+        (void)wf_os_unlink(un->sun_path);
+    wf_os_close(probe);
 }
 
 int weft_shutdown_fd(weft_fd fd, int how)

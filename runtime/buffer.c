@@ -52,6 +52,16 @@ void weft_buffer_put(void *buffer)
         wf_free(buffer, WEFT_BUFFER_BYTES);
 }
 
+void *weft_buffer_alloc(size_t bytes)
+{
+    return wf_alloc(bytes);
+}
+
+void weft_buffer_free(void *buffer, size_t bytes)
+{
+    wf_free(buffer, bytes);
+}
+
 void wf_buffers_close(void)
 {
     while (free_count > 0)

@@ -64,8 +64,9 @@ static void on_fault(int signo, siginfo_t *info, void *context)
     } else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
         before->sa_handler(signo);
     } else {
-        struct sigaction plain = {.sa_handler = SIG_DFL};
-        (void)sigaction(signo, &plain, NULL);
+        /* It happens again at once, and then the default has it. */
+        const struct sigaction plain = {.sa_handler = SIG_DFL};
+        wf_os_sigrestore(signo, &plain);
     }
 }
 
@@ -76,7 +77,7 @@ static int install(void)
     int err = wf_os_sigaction(SIGSEGV, &act, &before_segv);
     if (err < 0) return err;
     err = wf_os_sigaction(SIGBUS, &act, &before_bus);
-    if (err < 0) (void)sigaction(SIGSEGV, &before_segv, NULL);
+    if (err < 0) wf_os_sigrestore(SIGSEGV, &before_segv);
     return err;
 }
 
@@ -96,7 +97,7 @@ int wf_crash_open(void)
     return 0;
 
 restore:
-    (void)sigaltstack(&alternate_before, NULL);
+    wf_os_stackrestore(&alternate_before);
 unmap:
     wf_unmap(alternate, ALTERNATE);
     alternate = NULL;
@@ -108,11 +109,11 @@ void wf_crash_close(void)
     if (!alternate) return;
     (void)pthread_mutex_lock(&handlers_lock);
     if (--handlers_users == 0) {
-        (void)sigaction(SIGSEGV, &before_segv, NULL);
-        (void)sigaction(SIGBUS, &before_bus, NULL);
+        wf_os_sigrestore(SIGSEGV, &before_segv);
+        wf_os_sigrestore(SIGBUS, &before_bus);
     }
     (void)pthread_mutex_unlock(&handlers_lock);
-    (void)sigaltstack(&alternate_before, NULL);
+    wf_os_stackrestore(&alternate_before);
     wf_unmap(alternate, ALTERNATE);
     alternate = NULL;
 }

@@ -89,6 +89,13 @@ static inline int64_t wf_os_clock(void)
 }
 
 /* Words to the user on the way out: whatever becomes of them. */
+/* Wakes a poller, also from a signal handler: never refused, and a full pipe
+ * is as good as a written one. */
+static inline void wf_os_nudge(int fd, const void *octets, size_t len)
+{
+    ssize_t ignored = write(fd, octets, len);
+    (void)ignored;
+}
 static inline void wf_os_say(int fd, const char *text, size_t len)
 {
     while (len > 0) {
@@ -210,6 +217,11 @@ static inline void wf_os_close(int fd)
 {
     (void)close(fd);
 }
+/* The name of a socket that is gone, or not. */
+static inline int wf_os_unlink(const char *path)
+{
+    WF_OS_CALL(WF_CALL_STAT, unlink(path));
+}
 /* Asks without waiting; an interruption counts as nothing there. */
 static inline int wf_os_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
@@ -225,6 +237,44 @@ static inline int wf_os_sigaction(int signo, const struct sigaction *act,
                                   struct sigaction *old)
 {
     WF_OS_CALL(WF_CALL_SIGNAL, sigaction(signo, act, old));
+}
+/* Putting back what was there, and passing on, are never refused. */
+static inline void wf_os_sigrestore(int signo, const struct sigaction *before)
+{
+    (void)sigaction(signo, before, NULL);
+}
+static inline void wf_os_stackrestore(const stack_t *before)
+{
+    (void)sigaltstack(before, NULL);
+}
+static inline void wf_os_die_of(int signo)
+{
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    (void)sigaction(signo, &plain, NULL);
+    (void)raise(signo);
+}
+/* Holds one signal back on this thread; *before is the mask to go back to.
+ * True: it was pending already. */
+static inline bool wf_os_sighold(int signo, sigset_t *before)
+{
+    sigset_t only, pending;
+    (void)sigemptyset(&only);
+    (void)sigaddset(&only, signo);
+    (void)sigpending(&pending);
+    (void)pthread_sigmask(SIG_BLOCK, &only, before);
+    return sigismember(&pending, signo) == 1;
+}
+/* Goes back, and with `discard` takes a pending one off first. */
+static inline void wf_os_sigunhold(int signo, const sigset_t *before,
+                                   bool discard)
+{
+    sigset_t only;
+    struct timespec none = {0, 0};
+    (void)sigemptyset(&only);
+    (void)sigaddset(&only, signo);
+    while (discard && sigtimedwait(&only, NULL, &none) < 0 && errno == EINTR)
+        continue;
+    (void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 static inline int wf_os_sigaltstack(const stack_t *now, stack_t *old)
 {

@@ -141,8 +141,9 @@ void wf_sched_close(void);
 
 bool wf_sched_is_open(void);
 
-/* A new fiber, zeroed but for its id, with a stack promised. NULL: no memory.
- * It is the caller's until wf_fiber_start puts it in line, or wf_fiber_drop.
+/* A new fiber, with a stack promised; what follows the weft_fiber in its block
+ * is as its last user left it, at first zero. NULL: no memory. It is the
+ * caller's until wf_fiber_start puts it in line, or wf_fiber_drop.
  * Its block is free again when body(f) has returned. */
 weft_fiber *wf_fiber_new(size_t stack_bytes);
 void wf_fiber_start(weft_fiber *f);

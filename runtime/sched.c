@@ -166,7 +166,7 @@ __attribute__((noinline)) static void suspend(struct wf_sched *w, void **save,
                                               weft_fiber *next)
 {
     void *fake = NULL;
-    int kept_errno = errno;
+    int kept_errno = *w->errno_at;
     check_fpu(w);
     if (!next) {
         weft_here_.fiber_ = NULL;
@@ -184,7 +184,7 @@ __attribute__((noinline)) static void suspend(struct wf_sched *w, void **save,
     wf_switch(save, next ? next->sp : w->sp);
 back:
     after_switch(w, fake);
-    errno = kept_errno;
+    *w->errno_at = kept_errno;
 }
 
 static void free_block(struct wf_sched *w, weft_fiber *f)
@@ -193,7 +193,6 @@ static void free_block(struct wf_sched *w, weft_fiber *f)
     f->sp = w->free_blocks;
     w->free_blocks = f;
     w->live--;
-    wf_leaks_here.fibers--;
 }
 
 /* Runs one fiber after the other on this stack, as long as the next one is
@@ -206,7 +205,7 @@ static void fiber_main(void *arg)
 
     after_switch(w, NULL);
     for (;;) {
-        errno = 0;
+        *w->errno_at = 0;
         w->opts.body(f);
         check_fpu(w);
         free_block(w, f);
@@ -338,6 +337,7 @@ int wf_sched_open(const struct wf_sched_opts *o)
     w->opts = *o;
     wf_stack_pool_init(&w->pool, o->stack_bytes, o->guard_bytes);
     w->pools = &w->pool;
+    w->errno_at = &errno;
     w->fpu = fpu_word();
 #ifdef WF_TSAN
     w->tsan_fiber = __tsan_get_current_fiber();
@@ -375,6 +375,7 @@ void wf_sched_run(void)
 void wf_sched_close(void)
 {
     struct wf_sched *w = wf_sched;
+    wf_leaks_here.fibers += w->live;
     WF_ASSERT(w->live == 0);
     wf_free(w->ring, ((size_t)w->mask + 1) * sizeof *w->ring);
     for (struct wf_blocks *b = w->blocks, *next; b; b = next) {
@@ -408,7 +409,8 @@ static int add_blocks(struct wf_sched *w)
     w->blocks = b;
     w->block_count += count;
     for (size_t i = count; i-- > 0;) {
-        weft_fiber *f = (weft_fiber *)(void *)(b->at + i * bytes);
+        weft_fiber *f = memset(b->at + i * bytes, 0, bytes);
+        f->waiter.fiber_ = f;
         f->state = WF_DEAD;
         f->sp = w->free_blocks;
         w->free_blocks = f;
@@ -429,25 +431,45 @@ static struct wf_stack_pool *pool_of(struct wf_sched *w, size_t bytes)
     return p;
 }
 
+/* Ids are taken from the process a million at a time: no atomic per spawn. */
+static uint64_t new_id(struct wf_sched *w)
+{
+    enum { RANGE = 1 << 20 };
+    static uint64_t given;
+    if (w->next_id == w->last_id) {
+        w->next_id = __atomic_fetch_add(&given, RANGE, __ATOMIC_RELAXED);
+        w->last_id = w->next_id + RANGE;
+    }
+    return ++w->next_id;
+}
+
 weft_fiber *wf_fiber_new(size_t stack_bytes)
 {
-    static uint64_t last_id;
     struct wf_sched *w = wf_sched;
-    if (grow_ring(w, w->live + 1) < 0) return NULL;
+    struct wf_stack_pool *pool = &w->pool;
+    if (w->live >= w->mask && grow_ring(w, w->live + 1) < 0) return NULL;
     if (!w->free_blocks && add_blocks(w) < 0) return NULL;
-    struct wf_stack_pool *pool = pool_of(w, stack_bytes);
-    if (!pool || wf_stack_promise(pool) < 0) return NULL;
+    if (stack_bytes) {
+        pool = pool_of(w, stack_bytes);
+        if (!pool) return NULL;
+    }
+    if (wf_stack_promise(pool) < 0) return NULL;
 
     weft_fiber *f = w->free_blocks;
     w->free_blocks = f->sp;
-    memset(f, 0, w->opts.block_bytes);
+    f->sp = NULL;
+    f->state = WF_NEW;
+    f->cancelled = f->aborted = f->daemon = f->copied = false;
     f->unborn = true;
+    f->refused = 0;
+    f->stack = NULL;
     f->pool = pool;
-    f->waiter.fiber_ = f;
-    f->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
+    f->id = new_id(w);
+    f->name = f->file = NULL;
+    f->line = 0;
+    f->error = NULL;
     w->live++;
     w->spawned++;
-    wf_leaks_here.fibers++;
     return f;
 }
 

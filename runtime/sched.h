@@ -25,6 +25,8 @@ struct wf_sched {
     void *sp; /* the thread's own stack, while a fiber runs */
     uint64_t switches, turns, spawned;
     size_t live;
+    uint64_t next_id, last_id; /* a range of the process's ids */
+    int *errno_at; /* this thread's, found once */
 
     struct wf_sched_opts opts;
     struct wf_stack_pool *pools; /* the default size first */

@@ -93,17 +93,17 @@ static bool guards_hold(void)
     int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
     if (answer) return answer > 0;
 
-    answer = -1;
     int fds[2];
-    char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) return false;
-    if (madvise(page, PAGE, MADV_GUARD_INSTALL) == 0 && wf_os_pipe(fds) == 0) {
-        if (write(fds[1], page, 1) < 0 && errno == EFAULT) answer = 1;
+    char *page = wf_map(PAGE);
+    if (!page) return false;
+    answer = -1;
+    if (wf_os_madvise(page, PAGE, MADV_GUARD_INSTALL) == 0 &&
+        wf_os_pipe(fds) == 0) {
+        if (wf_os_write(fds[1], page, 1) == -EFAULT) answer = 1;
         wf_os_close(fds[0]);
         wf_os_close(fds[1]);
     }
-    (void)munmap(page, PAGE);
+    wf_unmap(page, PAGE);
     __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
     return answer > 0;
 }
@@ -150,10 +150,11 @@ static int add_slab(struct wf_stack_pool *p)
         return -ENOMEM;
     }
     /* Huge pages would make each stack resident as a whole. */
-    (void)madvise(map, bytes, MADV_NOHUGEPAGE);
+    (void)wf_os_madvise(map, bytes, MADV_NOHUGEPAGE);
     *s = (struct wf_slab){p->slabs, map, bytes, count, 0};
     p->slabs = s;
     p->total += count;
+    p->uncut += count;
     if (p->per_slab < SLAB_MAX) p->per_slab *= 2;
     return 0;
 }
@@ -163,6 +164,7 @@ static struct wf_stack *cut(struct wf_stack_pool *p)
     struct wf_slab *slab = p->slabs;
     while (slab->cut == slab->count) slab = slab->next;
     size_t i = slab->cut++;
+    p->uncut--;
     struct wf_stack *s = &slab->stacks[i];
     char *low = slab->map + i * p->stride + p->guard;
     lay_guard(p, low);
@@ -175,29 +177,12 @@ static struct wf_stack *cut(struct wf_stack_pool *p)
     return s;
 }
 
-static size_t uncut(const struct wf_stack_pool *p)
+int wf_stack_promise_more(struct wf_stack_pool *p)
 {
-    size_t n = 0;
-    for (const struct wf_slab *s = p->slabs; s && s->cut < s->count; s = s->next)
-        n += s->count - s->cut;
-    return n;
-}
-
-int wf_stack_promise(struct wf_stack_pool *p)
-{
-    if (p->promised >= p->free_count &&
-        p->promised >= p->free_count + uncut(p)) {
-        int err = add_slab(p);
-        if (err < 0) return err;
-    }
+    int err = add_slab(p);
+    if (err < 0) return err;
     p->promised++;
     return 0;
-}
-
-void wf_stack_unpromise(struct wf_stack_pool *p)
-{
-    WF_ASSERT(p->promised > 0);
-    p->promised--;
 }
 
 struct wf_stack *wf_stack_take(struct wf_stack_pool *p)
@@ -211,15 +196,9 @@ struct wf_stack *wf_stack_take(struct wf_stack_pool *p)
     return s;
 }
 
-void wf_stack_release(struct wf_stack *s)
-{
-    struct wf_stack_pool *p = s->pool;
-    p->free[p->free_count++] = s;
-}
-
 void wf_stack_pool_trim(struct wf_stack_pool *p)
 {
-    size_t busy = p->total - uncut(p) - p->free_count;
+    size_t busy = p->total - p->uncut - p->free_count;
     size_t keep = busy + WARM_MIN;
     for (int i = 0; i < TRIM_AT_ONCE; i++) {
         if (p->free_count - p->clean <= keep) return;

@@ -28,7 +28,7 @@ struct wf_stack_pool {
     size_t usable, guard, stride;
     size_t per_slab;       /* stacks in the next slab: it doubles */
     struct wf_slab *slabs; /* the newest first: the only one with uncut room */
-    size_t total;          /* stacks in all slabs */
+    size_t total, uncut;   /* stacks in all slabs; of those, never used */
     size_t promised;       /* to fibers that have not started */
     /* Free stacks, a pile: the hottest on top. Those below `clean` have been
      * given back to the kernel and cost nothing. There is room for all. */
@@ -44,14 +44,28 @@ void wf_stack_pool_init(struct wf_stack_pool *p, size_t usable, size_t guard);
 void wf_stack_pool_fini(struct wf_stack_pool *p);
 
 /* Promises a stack: 0 or -ENOMEM. Take or break the promise in the end. */
-int wf_stack_promise(struct wf_stack_pool *p);
-void wf_stack_unpromise(struct wf_stack_pool *p);
+int wf_stack_promise_more(struct wf_stack_pool *p);
+static inline int wf_stack_promise(struct wf_stack_pool *p)
+{
+    if (p->promised >= p->free_count + p->uncut)
+        return wf_stack_promise_more(p);
+    p->promised++;
+    return 0;
+}
+static inline void wf_stack_unpromise(struct wf_stack_pool *p)
+{
+    p->promised--;
+}
 
 /* Takes the promised stack. Cannot fail. */
 struct wf_stack *wf_stack_take(struct wf_stack_pool *p);
 
 /* Back to the pool; the caller may still be running on it. */
-void wf_stack_release(struct wf_stack *s);
+static inline void wf_stack_release(struct wf_stack *s)
+{
+    struct wf_stack_pool *p = s->pool;
+    p->free[p->free_count++] = s;
+}
 
 /* Gives memory of cold free stacks back to the kernel, a few at a time, while
  * the pool has more warm ones than a sudden rush might want. */

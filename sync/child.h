@@ -68,25 +68,77 @@ static inline weft_scope *wf_base(struct wf_child *c)
 
 /* ---- scope.c ------------------------------------------------------------ */
 
-/* Hangs the fiber's own scope under the nursery's. */
-void wf_base_begin(struct wf_child *c, weft_scope *under);
-void wf_base_end(struct wf_child *c);
+/* Hangs s under a parent, and takes it off. */
+static inline void wf_scope_link(weft_scope *s, weft_scope *parent)
+{
+    s->parent_ = parent;
+    s->prev_ = NULL;
+    s->next_ = parent->child_;
+    if (s->next_) s->next_->prev_ = s;
+    parent->child_ = s;
+}
 
-/* Takes the innermost scope of its fiber off, without mapping a result. */
-void wf_scope_pop(weft_scope *s);
+static inline void wf_scope_unlink(weft_scope *s)
+{
+    *(s->prev_ ? &s->prev_->next_ : &s->parent_->child_) = s->next_;
+    if (s->next_) s->next_->prev_ = s->prev_;
+}
+
+/* Makes s, which has no shield, deadline or reason yet, c's innermost. */
+static inline void wf_scope_enter(struct wf_child *c, weft_scope *s,
+                                  const char *file, int line)
+{
+    s->flags_ |= WF_S_BEGUN;
+    s->owner_ = &c->fiber;
+    s->file_ = file;
+    s->line_ = line;
+    s->child_ = NULL;
+    wf_scope_link(s, c->scope);
+    c->scope = s;
+    s->cause_ = s->parent_->cause_;
+}
+
+/* Takes the innermost scope of c off, without mapping a result. */
+static inline void wf_scope_leave(struct wf_child *c, weft_scope *s)
+{
+    weft_scope *parent = s->parent_;
+    wf_scope_unlink(s);
+    c->scope = parent;
+    if ((s->cause_ != NULL) != (parent->cause_ != NULL))
+        wf_set_cancelled(&c->fiber, parent->cause_ != NULL);
+    s->flags_ |= WF_S_ENDED;
+    s->owner_ = NULL;
+    s->cause_ = NULL;
+}
+
+/* Hangs the fiber's own scope under the nursery's. */
+static inline void wf_base_begin(struct wf_child *c, weft_scope *under)
+{
+    weft_scope *base = wf_base(c);
+    wf_scope_link(base, under);
+    base->child_ = NULL;
+    base->owner_ = &c->fiber;
+    base->flags_ = WF_S_BEGUN | WF_S_BASE;
+    base->cause_ = under->cause_;
+    c->scope = base;
+    c->fiber.cancelled = base->cause_ != NULL;
+}
 
 /* Cancels `s` for this reason, unless it is ended or cancelled already. */
 void wf_scope_cancel(weft_scope *s, weft_reason_kind kind, int code,
                      uint64_t by, const char *why);
 
 /* Sees to it that c's timer comes due at `when` or before. */
-void wf_child_timer(struct wf_child *c, int64_t when);
+void wf_child_timer_arm(struct wf_child *c, int64_t when);
+static inline void wf_child_timer(struct wf_child *c, int64_t when)
+{
+    if (!wf_timer_armed(&c->u.timer) || when < c->u.timer.when)
+        wf_child_timer_arm(c, when);
+}
 
 /* Timers of fibers came due: ends sleeps, then cancels expired scopes. */
 void wf_timers_expired(struct wf_timer *list);
 
-/* The end of a fiber: its timer is disarmed. */
-void wf_child_timer_end(struct wf_child *c);
 
 /* ---- nursery.c ---------------------------------------------------------- */
 

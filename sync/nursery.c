@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-#include "runtime/os.h"
+#include "reactor/reactor.h"
 #include "sync/child.h"
 
 enum {
@@ -35,17 +35,26 @@ static const struct wf_wait_kind closing = {"nursery to close", NULL};
 
 /* ---- opening ------------------------------------------------------------ */
 
+/* Opens what is zeroed. */
+static inline int open_zeroed(weft_nursery *n, const weft_nursery_opts *o,
+                              const char *file, int line)
+{
+    weft_fiber *f = wf_self();
+    if (!f) return wf_misuse(-EPERM, "weft_nursery_open outside a fiber");
+    n->scope_.flags_ = WF_S_NURSERY;
+    n->scope_.deadline_ = WEFT_FOREVER;
+    n->errors_end_ = &n->errors_;
+    n->state_ = OPEN;
+    if (o) n->opts_ = *o;
+    wf_scope_enter(wf_child_of(f), &n->scope_, file, line);
+    return 0;
+}
+
 int weft_nursery_open_(weft_nursery *n, const weft_nursery_opts *o,
                        const char *file, int line)
 {
-    *n = (weft_nursery){.scope_ = {.flags_ = WF_S_NURSERY,
-                                   .deadline_ = WEFT_FOREVER}};
-    if (o) n->opts_ = *o;
-    n->errors_end_ = &n->errors_;
-    int err = weft_scope_begin_(&n->scope_, file, line);
-    if (err < 0) return err;
-    n->state_ = OPEN;
-    return 0;
+    *n = (weft_nursery){.state_ = 0};
+    return open_zeroed(n, o, file, line);
 }
 
 weft_scope *weft_nursery_scope(weft_nursery *n)
@@ -130,6 +139,7 @@ static struct wf_child *new_child(weft_nursery *n, const weft_spawn_opts *o,
     f->file = file;
     f->line = line;
     c->nursery = n;
+    c->held = NULL;
     c->sleep_until = INT64_MAX;
     if (o) {
         f->name = o->name;
@@ -162,15 +172,16 @@ static int set_argument(struct wf_child *c, void *arg, const void *val,
     return 0;
 }
 
-static int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
+static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
                  size_t len, const weft_spawn_opts *o, const char *file,
                  int line)
 {
     int err = may_spawn(n, o);
     if (err < 0) return err;
     struct wf_child *c = new_child(n, o, file, line);
-    if (!c) return weft_fail_at(-ENOMEM, file, line, "spawn: no memory for "
-                                                     "a fiber and its stack");
+    if (!c)
+        return weft_fail_at(-ENOMEM, file, line,
+                            "spawn: no memory for a fiber and its stack");
     c->u.start.fn = fn;
     err = set_argument(c, arg, val, len);
     if (err < 0) {
@@ -302,11 +313,12 @@ static void finish(struct wf_child *c, int rc)
                  c->scope->file_, c->scope->line_,
                  c->scope->flags_ & WF_S_NURSERY ? "close" : "end");
     if (c->held) wf_mutexes_orphaned(c->held);
-    wf_child_timer_end(c);
+    if (wf_timer_armed(&c->u.timer))
+        wf_timer_disarm(wf_reactor_wheel(), &c->u.timer);
 
     judge(n, c, rc);
     if (c->fiber.error) wf_error_give(&c->fiber, NULL);
-    wf_base_end(c);
+    wf_scope_unlink(wf_base(c));
     n->live_--;
     if (c->fiber.daemon) n->daemons_--;
     hand_on_place(n);
@@ -385,7 +397,7 @@ int weft_nursery_close(weft_nursery *n, int body_rc)
         n->state_ |= CLOSED;
         wf_yield();
     }
-    wf_scope_pop(&n->scope_);
+    wf_scope_leave(wf_child_of(f), &n->scope_);
     if (n->errors_) {
         n->errors_->dropped = n->dropped_;
         wf_error_give(f, n->errors_);
@@ -404,7 +416,7 @@ int weft_nursery_step_(weft_nursery *n, int *rc, const weft_nursery_opts *o,
         if (!(n->state_ & CLOSED)) *rc = weft_nursery_close(n, *rc);
         return 0;
     }
-    *rc = weft_nursery_open_(n, o, file, line);
+    *rc = open_zeroed(n, o, file, line);
     if (*rc < 0) {
         n->state_ = OPEN | CLOSED; /* nothing to leave */
         return 0;

@@ -53,9 +53,7 @@ static void on_signal(int signo)
         void *target = __atomic_load_n(&signal_target, __ATOMIC_ACQUIRE);
         if (target) wf_reactor_kick(target);
     } else {
-        struct sigaction plain = {.sa_handler = SIG_DFL};
-        (void)sigaction(signo, &plain, NULL);
-        (void)raise(signo);
+        wf_os_die_of(signo);
     }
     errno = kept;
 }
@@ -77,7 +75,7 @@ static int take_signals(void)
     return 0;
 
 restore_int:
-    (void)sigaction(SIGINT, &before_int, NULL);
+    wf_os_sigrestore(SIGINT, &before_int);
 give_up:
     __atomic_store_n(&signal_target, NULL, __ATOMIC_RELEASE);
     return err;
@@ -86,8 +84,8 @@ give_up:
 static void give_signals_back(void)
 {
     if (!signals_are_mine) return;
-    (void)sigaction(SIGINT, &before_int, NULL);
-    (void)sigaction(SIGTERM, &before_term, NULL);
+    wf_os_sigrestore(SIGINT, &before_int);
+    wf_os_sigrestore(SIGTERM, &before_term);
     __atomic_store_n(&signal_target, NULL, __ATOMIC_RELEASE);
     signals_are_mine = false;
 }

@@ -55,55 +55,15 @@ static void refresh(weft_scope *s)
     }
 }
 
-/* ---- the tree ----------------------------------------------------------- */
-
-static void link_under(weft_scope *s, weft_scope *parent)
-{
-    s->parent_ = parent;
-    s->prev_ = NULL;
-    s->next_ = parent->child_;
-    if (s->next_) s->next_->prev_ = s;
-    parent->child_ = s;
-}
-
-static void unlink_it(weft_scope *s)
-{
-    *(s->prev_ ? &s->prev_->next_ : &s->parent_->child_) = s->next_;
-    if (s->next_) s->next_->prev_ = s->prev_;
-}
-
-void wf_base_begin(struct wf_child *c, weft_scope *under)
-{
-    weft_scope *base = wf_base(c);
-    link_under(base, under);
-    base->child_ = NULL;
-    base->owner_ = &c->fiber;
-    base->flags_ = WF_S_BEGUN | WF_S_BASE;
-    base->cause_ = under->cause_;
-    c->scope = base;
-    c->fiber.cancelled = base->cause_ != NULL;
-}
-
-void wf_base_end(struct wf_child *c)
-{
-    unlink_it(wf_base(c));
-}
-
 /* ---- timers ------------------------------------------------------------- */
 
-void wf_child_timer(struct wf_child *c, int64_t when)
+void wf_child_timer_arm(struct wf_child *c, int64_t when)
 {
     struct wf_timer *t = &c->u.timer;
-    if (!wf_timer_armed(t))
-        wf_timer_arm(wf_reactor_wheel(), t, when);
-    else if (when < t->when)
+    if (wf_timer_armed(t))
         wf_timer_move(wf_reactor_wheel(), t, when);
-}
-
-void wf_child_timer_end(struct wf_child *c)
-{
-    if (wf_timer_armed(&c->u.timer))
-        wf_timer_disarm(wf_reactor_wheel(), &c->u.timer);
+    else
+        wf_timer_arm(wf_reactor_wheel(), t, when);
 }
 
 /* The fiber's own scope has no deadline; nurseries and blocks may. */
@@ -169,7 +129,7 @@ void weft_scope_init(weft_scope *s)
     *s = (weft_scope){.deadline_ = WEFT_FOREVER};
 }
 
-static int begin(weft_scope *s, const char *file, int line)
+static inline int begin(weft_scope *s, const char *file, int line)
 {
     weft_fiber *f = wf_self();
     if (!f) return wf_misuse(-EPERM, "weft_scope_begin outside a fiber");
@@ -179,18 +139,9 @@ static int begin(weft_scope *s, const char *file, int line)
                          "%s:%d: use a new one, or weft_scope_init",
                          s->file_, s->line_);
     struct wf_child *c = wf_child_of(f);
-    s->flags_ |= WF_S_BEGUN;
-    s->owner_ = f;
-    s->file_ = file;
-    s->line_ = line;
-    s->child_ = NULL;
-    link_under(s, c->scope);
-    c->scope = s;
-    s->cause_ = s->parent_->cause_;
-    if ((s->flags_ & (WEFT_SHIELD_ | WF_S_CANCELLED)) != 0) {
-        /* Pretend it was in line with its parent, then set it right. */
-        refresh(s);
-    }
+    wf_scope_enter(c, s, file, line);
+    /* It entered as if in line with its parent; now what sets it apart. */
+    if (s->flags_ & (WEFT_SHIELD_ | WF_S_CANCELLED)) refresh(s);
     if (s->deadline_ == WEFT_FOREVER || s->flags_ & WF_S_CANCELLED) return 0;
     if (s->deadline_ <= wf_now)
         expire(s);
@@ -220,44 +171,37 @@ int weft_scope_begin_at_(weft_scope *s, weft_time t, unsigned flags,
 int weft_scope_begin_after_(weft_scope *s, weft_time ns, unsigned flags,
                             const char *file, int line)
 {
-    return weft_scope_begin_at_(s, wf_time_add(wf_now, ns), flags, file, line);
+    if (!(s->flags_ & WF_S_BEGUN)) {
+        s->flags_ |= flags & (WEFT_FAIL | WEFT_SHIELD_);
+        s->deadline_ = wf_time_add(wf_now, ns);
+    }
+    return begin(s, file, line);
+}
+
+__attribute__((cold, noinline)) static int cannot_end(const weft_scope *s)
+{
+    return wf_misuse(-EBUSY, "weft_scope_end: the scope begun at %s:%d is %s",
+                     s->file_ ? s->file_ : "?", s->line_,
+                     s->flags_ & WF_S_ENDED      ? "ended already"
+                     : !(s->flags_ & WF_S_BEGUN) ? "not begun"
+                                                 : "not the innermost of this "
+                                                   "fiber: end those inside "
+                                                   "it first");
 }
 
 int weft_scope_end(weft_scope *s, int rc)
 {
     weft_fiber *f = wf_self();
     struct wf_child *c = wf_child_of(f);
-    if (!f || s->owner_ != f || c->scope != s)
-        return wf_misuse(-EBUSY,
-                         "weft_scope_end: the scope begun at %s:%d is %s",
-                         s->file_ ? s->file_ : "?", s->line_,
-                         s->flags_ & WF_S_ENDED ? "ended already"
-                         : !(s->flags_ & WF_S_BEGUN)
-                             ? "not begun"
-                             : "not the innermost of this fiber: end those "
-                               "inside it first");
+    if (!f || c->scope != s || s->flags_ & WF_S_BASE) return cannot_end(s);
 
-    weft_scope *parent = s->parent_;
-    bool visible = parent->cause_ && !(s->flags_ & WEFT_SHIELD_);
+    bool visible = s->parent_->cause_ && !(s->flags_ & WEFT_SHIELD_);
     if (rc == -ECANCELED && s->flags_ & WF_S_CANCELLED && !visible) {
         rc = s->reason_.code;
         s->flags_ |= WF_S_CAUGHT;
     }
-    wf_scope_pop(s);
+    wf_scope_leave(c, s);
     return rc;
-}
-
-void wf_scope_pop(weft_scope *s)
-{
-    struct wf_child *c = wf_child_of(s->owner_);
-    weft_scope *parent = s->parent_;
-    unlink_it(s);
-    c->scope = parent;
-    if ((s->cause_ != NULL) != (parent->cause_ != NULL))
-        wf_set_cancelled(&c->fiber, parent->cause_ != NULL);
-    s->flags_ |= WF_S_ENDED;
-    s->owner_ = NULL;
-    s->cause_ = NULL;
 }
 
 /* ---- cancelling --------------------------------------------------------- */

@@ -80,6 +80,7 @@ export ASAN_OPTIONS UBSAN_OPTIONS
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 printf '%s\n' "$@" | xargs -n 1 -P "$jobs" "$0" --one || exit 1
 
+grep -qv '^0 0 0$' "$SCRATCH/totals" || echo "no test matches: $TEST_FILTER"
 if [ -n "${TOTALS-}" ]; then
     cat "$SCRATCH/totals" >>"$TOTALS"
 else

@@ -42,6 +42,8 @@
 #define WEFT_MUST  WEFT_API __attribute__((warn_unused_result))
 #define WEFT_PARKS WEFT_MUST
 
+#define WEFT_VERSION "0.1.0"
+
 WEFT_BEGIN_DECLS
 
 /** Nanoseconds: a duration, or a moment of the monotonic clock. */

@@ -42,6 +42,10 @@ WEFT_MUST void *weft_buffer_get(void);
 /** Gives it back. NULL is fine. */
 WEFT_API void weft_buffer_put(void *buffer);
 
+/** Memory for what does not fit, or NULL; and back, with the same size. */
+WEFT_MUST void *weft_buffer_alloc(size_t bytes);
+WEFT_API void weft_buffer_free(void *buffer, size_t bytes);
+
 WEFT_END_DECLS
 
 #endif

@@ -55,6 +55,12 @@ WEFT_MUST int weft_try_accept_from(weft_fd fd, weft_fd *ret_conn,
 WEFT_PARKS int weft_connect(weft_fd fd, const struct sockaddr *sa,
                             socklen_t len);
 
+/**
+ * Removes the file of a Unix socket whose server has gone. One that is being
+ * listened at stays, and so does anything else. Never parks.
+ */
+WEFT_API void weft_remove_stale(const struct sockaddr *sa, socklen_t len);
+
 WEFT_MUST int weft_shutdown_fd(weft_fd fd, int how);
 WEFT_MUST int weft_setsockopt(weft_fd fd, int level, int name, const void *val,
                               socklen_t len);
