@@ -355,6 +355,7 @@ static int64_t calibrate(const struct bench_case *c, int64_t target)
 struct progress {
     int64_t n; /* operations a round; negative: it failed */
     unsigned rounds, taken;
+    int64_t until; /* a case that takes too long gets fewer rounds */
     double samples[MAX_ROUNDS];
 };
 
@@ -370,6 +371,7 @@ static void prepare(const struct bench_case *c, struct progress *p)
     p->rounds = c->rounds ? c->rounds : bench.quick ? 5 : 9;
     if (p->rounds > MAX_ROUNDS) p->rounds = MAX_ROUNDS;
     p->taken = 0;
+    p->until = bench_now() + (bench.quick ? 4000000000 : 20000000000);
     p->n = c->count ? c->count : calibrate(c, target);
     int64_t ns = c->count ? c->run(c->arg, c->count) : p->n;
     if (ns < 0) fail_case(c, p, ns);
@@ -377,7 +379,8 @@ static void prepare(const struct bench_case *c, struct progress *p)
 
 static void one_round(const struct bench_case *c, struct progress *p)
 {
-    if (p->n < 0 || p->taken == p->rounds) return;
+    bool late = p->taken > 0 && bench_now() > p->until;
+    if (p->n < 0 || p->taken == p->rounds || late) return;
     int64_t ns = c->run(c->arg, p->n);
     if (ns < 0) {
         fail_case(c, p, ns);

@@ -30,8 +30,8 @@
 enum {
     TURN = 64,        /* switches between two questions to the driver */
     DEEP = 32,        /* so many ready that fetching ahead pays */
-    AHEAD_BLOCK = 8,  /* fetch the control block of that one */
-    AHEAD_STACK = 4   /* and the stack of this one, whose block has come */
+    AHEAD_BLOCK = 16, /* fetch the control block of that one */
+    AHEAD_STACK = 8,  /* and the stack of this one, whose block has come */
 };
 
 __thread struct weft_here_ weft_here_;
@@ -114,7 +114,13 @@ static inline weft_fiber *take_next(struct wf_sched *w)
     if (w->tail - head > DEEP) {
         __builtin_prefetch(w->ring[(head + AHEAD_BLOCK) & w->mask], 1);
         const weft_fiber *soon = w->ring[(head + AHEAD_STACK) & w->mask];
-        if (soon->sp) __builtin_prefetch(soon->sp, 1);
+        const char *top = soon->sp; /* its frames are just above */
+        if (top) {
+            __builtin_prefetch(top, 1);
+            __builtin_prefetch(top + 64, 1);
+            __builtin_prefetch(top + 128, 1);
+            __builtin_prefetch(top + 192, 1);
+        }
     }
     w->head = head + 1;
     return w->ring[head & w->mask];
@@ -141,12 +147,11 @@ static int grow_ring(struct wf_sched *w, size_t fibers)
 
 /* ---- switching ---------------------------------------------------------- */
 
-static inline void arrive(struct wf_sched *w, weft_fiber *f)
+static inline void arrive(weft_fiber *f)
 {
     weft_here_.fiber_ = f;
     weft_here_.credit_ = f->cancelled ? 0 : WF_CREDIT;
     f->state = WF_RUNNING;
-    w->switches++;
 }
 
 /* Gives f its stack, and returns where it starts: below the value that
@@ -172,7 +177,7 @@ __attribute__((noinline)) static void suspend(struct wf_sched *w, void **save,
         weft_here_.fiber_ = NULL;
         weft_here_.credit_ = 0;
     } else {
-        arrive(w, next);
+        arrive(next);
         if (next->unborn) {
             void *top = birth(next);
             before_switch(w, next, &fake);
@@ -215,7 +220,7 @@ static void fiber_main(void *arg)
         wf_stack_unpromise(mine->pool);
         next->unborn = false;
         next->stack = mine;
-        arrive(w, next);
+        arrive(next);
         f = next;
     }
 
@@ -224,7 +229,7 @@ static void fiber_main(void *arg)
         weft_here_.fiber_ = NULL;
         weft_here_.credit_ = 0;
     } else {
-        arrive(w, next);
+        arrive(next);
         if (next->unborn) {
             void *top = birth(next), *nowhere;
             before_switch(w, next, NULL);
@@ -241,7 +246,7 @@ static inline void leave(struct wf_sched *w, weft_fiber *f)
 {
     weft_fiber *next = take_next(w);
     if (next == f)
-        arrive(w, f);
+        arrive(f);
     else
         suspend(w, &f->sp, next);
 }
@@ -369,6 +374,7 @@ void wf_sched_run(void)
         w->stop = w->head + TURN;
         weft_fiber *next = take_next(w);
         if (next) suspend(w, &w->sp, next);
+        w->switches += TURN - (w->stop - w->head); /* the ring may have moved */
     }
 }
 
