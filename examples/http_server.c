@@ -260,21 +260,23 @@ static int pass_over_body(weft_stream *s, const struct request *r)
     return 0;
 }
 
-/* One request: 1 to go on, 0 at the end, or an error. */
+enum { ENDED, GO_ON, CLOSE }; /* by the peer; ...; by us */
+
+/* One request, or an error. */
 static int serve_one(weft_conn *c, weft_stream *s)
 {
     struct request r = {.body = -1};
     long len = read_head(s, &r);
     if (len == -EPROTO) {
         int err = refuse(s, r.refuse);
-        return err;
+        return err < 0 ? err : CLOSE;
     }
-    if (len <= 0) return (int)len;
+    if (len <= 0) return len < 0 ? (int)len : ENDED;
     int err = pass_over_body(s, &r);
     if (err < 0) return err;
     bool close = !r.keep_alive || weft_conn_draining(c);
     err = answer(s, &r, close);
-    return err < 0 ? err : !close;
+    return err < 0 ? err : close ? CLOSE : GO_ON;
 }
 
 /* What the peer still sends after our last answer is read and dropped for a
@@ -300,14 +302,14 @@ static int linger(weft_conn *c, weft_stream *s)
 static int serve(weft_conn *c)
 {
     weft_stream s;
-    int rc = 1;
+    int rc = GO_ON;
     weft_stream_init(&s, c->fd);
-    while (rc == 1) {
+    while (rc == GO_ON) {
         WEFT_FAIL_AFTER(rc, WEFT_SEC(10)) {
             rc = serve_one(c, &s);
         }
     }
-    if (rc == 0) rc = linger(c, &s);
+    if (rc == CLOSE) rc = linger(c, &s);
     int err = weft_stream_close(&s);
     return rc < 0 ? rc : err;
 }

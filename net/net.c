@@ -23,6 +23,8 @@ static int open_listener(weft_fd fd, const weft_addr *a,
     int err = 0;
     bool ip = a->sa.ss_family != AF_UNIX;
     if (ip) err = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    /* What is accepted inherits it. */
+    if (err == 0 && ip) err = set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (err == 0 && ip && o->reuse_port)
         err = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (err < 0) return err;
@@ -52,21 +54,12 @@ int weft_listen(weft_fd *ret_listener, const char *address,
     return 0;
 }
 
-/* A connection that is already gone refuses options; reading it will tell. */
-static void prepare(weft_fd conn, int family)
-{
-    if (family == AF_UNIX) return;
-    int err = set_flag(conn, IPPROTO_TCP, TCP_NODELAY, 1);
-    (void)err;
-}
-
 int weft_accept(weft_fd listener, weft_fd *ret_conn, weft_addr *ret_peer)
 {
     weft_addr peer = {.len = sizeof peer.sa};
     int err = weft_accept_from(listener, ret_conn, (struct sockaddr *)&peer.sa,
                                &peer.len);
     if (err < 0) return err;
-    prepare(*ret_conn, peer.sa.ss_family);
     if (ret_peer) *ret_peer = peer;
     return 0;
 }
@@ -77,7 +70,6 @@ int weft_try_accept(weft_fd listener, weft_fd *ret_conn, weft_addr *ret_peer)
     int err = weft_try_accept_from(listener, ret_conn,
                                    (struct sockaddr *)&peer.sa, &peer.len);
     if (err < 0) return err;
-    prepare(*ret_conn, peer.sa.ss_family);
     if (ret_peer) *ret_peer = peer;
     return 0;
 }
@@ -90,8 +82,8 @@ int weft_dial(weft_fd *ret_conn, const char *address)
     if (err < 0) return err;
     err = weft_socket(a.sa.ss_family, SOCK_STREAM, 0, &fd);
     if (err < 0) return weft_fail(err, "dial %s", address);
-    prepare(fd, a.sa.ss_family);
-    err = weft_connect(fd, (const struct sockaddr *)&a.sa, a.len);
+    if (a.sa.ss_family != AF_UNIX) err = weft_set_nodelay(fd, true);
+    if (err == 0) err = weft_connect(fd, (const struct sockaddr *)&a.sa, a.len);
     if (err < 0) {
         weft_close(fd);
         return weft_fail(err, "dial %s", address);

@@ -186,6 +186,7 @@ static int serve_shielded(weft_server_ *s, weft_nursery *acceptors)
 int weft_serve(weft_fd listener, weft_conn_fn handler, void *arg,
                const weft_serve_opts *o)
 {
+    if (!weft_self()) return weft_checkpoint(); /* which says so */
     weft_server_ s = {.listener = listener, .handler = handler, .arg = arg};
     if (o) s.opts = *o;
     if (!s.opts.name) s.opts.name = "conn";

@@ -79,7 +79,7 @@ static void release_input(weft_stream *s)
 
 void weft_stream_init(weft_stream *s, weft_fd fd)
 {
-    *s = (weft_stream){.tenant_ = {move_out}, .fd_ = fd};
+    *s = (weft_stream){.tenant_ = {move_out}, .fd_ = fd, .fresh_ = true};
 }
 
 /* Sends what is gathered, unless another fiber is at it. */
@@ -105,6 +105,13 @@ static ssize_t fill(weft_stream *s)
     int err = weft_checkpoint();
     if (err < 0) return err;
     if (s->eof_) return 0;
+    /* A fresh connection is rarely that quick: registering it, which has to
+     * come anyhow, tells without a vain attempt. */
+    if (s->fresh_) {
+        s->fresh_ = false;
+        err = wait_for_input(s);
+        if (err < 0) return err;
+    }
     for (;;) {
         ssize_t n;
         if (s->in_len_ == 0) {

@@ -181,7 +181,8 @@ int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
     int got = wf_fd_park(e, events, kind);
     /* Between the wake and this line the descriptor may have been closed, and
      * its number opened again. */
-    return got >= 0 && e->generation != fd.generation ? -EBADF : got;
+    if (got >= 0 && e->generation != fd.generation) return -EBADF;
+    return got < 0 ? got : got & (int)(events | WF_HUP);
 }
 
 static struct wf_fd *enter(weft_fd fd, int *ret_err)
@@ -307,7 +308,7 @@ int weft_wait(weft_fd fd, int events)
     unsigned want = (unsigned)events & (WF_IN | WF_OUT);
     if (!want) return -EINVAL;
     if (e->kind == WF_FD_FILE) return (int)want;
-    if (e->ready & want) return e->ready & (int)(want | WF_HUP);
+    if (e->ready & want) return (int)(e->ready & (want | WF_HUP));
     return wf_fd_wait(fd, e, want,
                       want == WF_OUT ? &wf_wait_write : &wf_wait_read);
 }

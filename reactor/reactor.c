@@ -23,7 +23,13 @@
 #include "runtime/os.h"
 #include "runtime/stats.h"
 
-enum { ACCEPT_RETRY_NS = 20000000 };
+enum {
+    ACCEPT_RETRY_NS = 20000000,
+    /* With many timers, those that come due within a millisecond are worth one
+     * wake-up together; few are met exactly. */
+    MANY_TIMERS = 256,
+    GATHER_NS = 1000000
+};
 
 __thread struct wf_reactor *wf_reactor;
 
@@ -50,8 +56,13 @@ static bool abort_write(weft_fiber *f)
     return true;
 }
 
-const struct wf_wait_kind wf_wait_read = {"read of descriptor", abort_read};
-const struct wf_wait_kind wf_wait_write = {"write of descriptor", abort_write};
+static long number_of(const void *object)
+{
+    return ((const struct wf_fd *)object)->number;
+}
+
+const struct wf_wait_kind wf_wait_read = {"read fd", number_of, abort_read};
+const struct wf_wait_kind wf_wait_write = {"write fd", number_of, abort_write};
 
 static int register_it(struct wf_reactor *r, struct wf_fd *e, unsigned events)
 {
@@ -166,7 +177,7 @@ static bool abort_starved(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind wait_for_number = {"a free descriptor",
+static const struct wf_wait_kind wait_for_number = {"a free descriptor", NULL,
                                                     abort_starved};
 
 int wf_fd_wait_for_number(void)
@@ -220,32 +231,44 @@ static bool spin(struct wf_reactor *r)
     return true;
 }
 
+/* How long there is nothing to do but wait for descriptors. */
+static int64_t idle_for(const struct wf_reactor *r)
+{
+    int64_t next = wf_wheel_next(&r->wheel);
+    if (next == INT64_MAX) return INT64_MAX;
+    if (wf_clock_is_virtual()) return 0;
+    if (wf_wheel_count(&r->wheel) > MANY_TIMERS)
+        next = wf_time_add(next - next % GATHER_NS, GATHER_NS);
+    return next - wf_now;
+}
+
+/* In a virtual run, when nothing else moves, time does. */
+static void jump(const struct wf_reactor *r)
+{
+    int64_t next = wf_wheel_next(&r->wheel);
+    if (next != INT64_MAX) wf_clock_jump(next);
+}
+
 static bool turn(void *self, bool may_block)
 {
     struct wf_reactor *r = self;
+    size_t waiting = r->waiting;
     int64_t timeout = 0;
     wf_clock_update();
     if (may_block) {
-        int64_t next = wf_wheel_next(&r->wheel);
-        if (next == INT64_MAX && r->waiting == 0) return false;
-        timeout = next == INT64_MAX ? INT64_MAX : next - wf_now;
-        if (wf_clock_is_virtual() && next != INT64_MAX) timeout = 0;
+        timeout = idle_for(r);
+        if (timeout == INT64_MAX && waiting == 0) return false;
         if (timeout > 0 && r->opts.spin > 0 && spin(r)) timeout = 0;
     }
     if (r->registered > 0 || timeout > 0) {
-        size_t waiting = r->waiting;
         poll_once(r, timeout);
         wf_clock_update();
-        /* Nothing moves but time itself. */
-        if (may_block && wf_clock_is_virtual() && r->waiting == waiting)
-            wf_clock_jump(wf_wheel_next(&r->wheel) == INT64_MAX
-                              ? wf_now
-                              : wf_wheel_next(&r->wheel));
-    } else if (may_block && wf_clock_is_virtual()) {
-        wf_clock_jump(wf_wheel_next(&r->wheel));
     }
-    if (__atomic_exchange_n(&r->kicked, 0, __ATOMIC_ACQUIRE))
+    if (may_block && wf_clock_is_virtual() && r->waiting == waiting) jump(r);
+    if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&r->kicked, 0, __ATOMIC_SEQ_CST);
         r->opts.kicked();
+    }
     expire(r);
     return true;
 }

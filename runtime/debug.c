@@ -4,6 +4,7 @@
  */
 #include <weft/debug.h>
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "runtime/clock.h"
@@ -13,39 +14,60 @@
 
 __thread struct wf_stats wf_stats;
 
+/* A line under construction: what does not fit is left out. */
+struct line {
+    char text[256];
+    size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct line *l,
+                                                      const char *format, ...)
+{
+    size_t room = sizeof l->text - l->len - 1; /* for the end of line */
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(l->text + l->len, room, format, args);
+    va_end(args);
+    if (n > 0) l->len += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static void say(struct line *l, int fd)
+{
+    l->text[l->len++] = '\n';
+    wf_os_say(fd, l->text, l->len);
+}
+
 static void describe(weft_fiber *f, void *arg)
 {
-    char text[256];
-    int n = snprintf(text, sizeof text, "  fiber %llu \"%s\" ",
-                     (unsigned long long)f->id, f->name ? f->name : "");
-    size_t room = sizeof text - (size_t)n - 64;
-    if (f->state == WF_PARKED)
-        n += snprintf(text + n, room, "parked %.3f s in %s %p%s",
-                      (double)(wf_now - f->since) / 1e9, f->kind->name,
-                      f->object, f->cancelled ? ", cancelled" : "");
-    else
-        n += snprintf(text + n, room, "%s%s",
-                      f->unborn                ? "not started"
+    struct line l = {.len = 0};
+    add(&l, "  fiber %llu \"%.64s\" ", (unsigned long long)f->id,
+        f->name ? f->name : "");
+    if (f->state == WF_PARKED) {
+        add(&l, "parked %.3f s in %s ", (double)(wf_now - f->since) / 1e9,
+            f->kind->name);
+        if (f->kind->number)
+            add(&l, "%ld", f->kind->number(f->object));
+        else
+            add(&l, "%p", f->object);
+    } else {
+        add(&l, "%s", f->unborn                ? "not started"
                       : f->state == WF_RUNNING ? "running"
-                                               : "ready",
-                      f->cancelled ? ", cancelled" : "");
-    room = sizeof text - (size_t)n - 1;
-    if (f->file) {
-        int m = snprintf(text + n, room, " (spawned %s:%d)", f->file, f->line);
-        n += m < (int)room ? m : (int)room - 1;
+                                               : "ready");
     }
-    text[n++] = '\n';
-    wf_os_say(*(int *)arg, text, (size_t)n);
+    if (f->cancelled) add(&l, ", cancelled");
+    if (f->file) add(&l, " (spawned %.96s:%d)", f->file, f->line);
+    say(&l, *(int *)arg);
 }
 
 void weft_dump(int fd)
 {
-    char text[80];
-    struct wf_sched *w = wf_sched;
-    int n = w ? snprintf(text, sizeof text, "weft: %zu fibers, %u ready\n",
-                         w->live, w->tail - w->head)
-              : snprintf(text, sizeof text, "weft: no run on this thread\n");
-    wf_os_say(fd, text, (size_t)n);
+    struct line l = {.len = 0};
+    const struct wf_sched *w = wf_sched;
+    if (w)
+        add(&l, "weft: %zu fibers, %u ready", w->live, w->tail - w->head);
+    else
+        add(&l, "weft: no run on this thread");
+    say(&l, fd);
     if (w) wf_fiber_each(describe, &fd);
 }
 
@@ -60,7 +82,7 @@ void weft_stats_read(weft_stats *ret_stats)
     if (!w) return;
     ret_stats->fibers = w->live;
     ret_stats->spawned = w->spawned;
-    ret_stats->switches = w->switches;
+    ret_stats->switches = w->switches + WF_TURN - (w->stop - w->head);
     ret_stats->turns = w->turns;
     for (const struct wf_stack_pool *p = w->pools; p; p = p->next) {
         ret_stats->stacks += p->total;

@@ -30,6 +30,9 @@ enum { WF_CREDIT = 64 };
 /* What a fiber can be parked for. */
 struct wf_wait_kind {
     const char *name; /* "mutex", for the dump */
+    /* The number that users know the object by, such as a descriptor's; or
+     * NULL, and it is shown by its address. */
+    long (*number)(const void *object);
     /* Cancelled: unlink f from whatever it waits in, and say true to have it
      * woken with -ECANCELED; false to leave it parked until it is granted.
      * Called once a park. NULL: this wait cannot be cancelled. */

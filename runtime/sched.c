@@ -28,7 +28,6 @@
 #include "runtime/switch.h"
 
 enum {
-    TURN = 64,        /* switches between two questions to the driver */
     DEEP = 32,        /* so many ready that fetching ahead pays */
     AHEAD_BLOCK = 16, /* fetch the control block of that one */
     AHEAD_STACK = 8,  /* and the stack of this one, whose block has come */
@@ -351,6 +350,7 @@ int wf_sched_open(const struct wf_sched_opts *o)
         wf_free(w, sizeof *w);
         return -ENOMEM;
     }
+    w->stop = WF_TURN;
     wf_sched = w;
     return 0;
 }
@@ -364,17 +364,18 @@ void wf_sched_run(void)
         w->turns++;
         if (idle)
             for (struct wf_stack_pool *p = w->pools; p; p = p->next)
-                wf_stack_pool_trim(p);
+                wf_stack_pool_trim(p, wf_now);
         if (!w->opts.driver.turn(w->opts.driver.self, idle)) {
             if (stuck++)
                 wf_fatal("every fiber waits for another one, again, while "
                          "cleaning up after the first such deadlock");
             w->opts.stuck();
         }
-        w->stop = w->head + TURN;
+        w->stop = w->head + WF_TURN;
         weft_fiber *next = take_next(w);
         if (next) suspend(w, &w->sp, next);
-        w->switches += TURN - (w->stop - w->head); /* the ring may have moved */
+        w->switches += WF_TURN - (w->stop - w->head);
+        w->stop = w->head + WF_TURN;
     }
 }
 
@@ -481,9 +482,8 @@ weft_fiber *wf_fiber_new(size_t stack_bytes)
 
 void *wf_fiber_reserve(weft_fiber *f, size_t bytes)
 {
-    size_t room = f->pool->usable / 4;
+    if (bytes > f->pool->usable / 4) return NULL;
     bytes = (bytes + 15) & ~(size_t)15;
-    if (bytes > room) return NULL;
     if (!f->stack) f->stack = wf_stack_take(f->pool);
     f->sp = f->stack->top - bytes;
     return f->sp;

@@ -10,6 +10,9 @@
 #include "runtime/park.h"
 #include "runtime/stack.h"
 
+/* Switches between two questions to the driver. */
+enum { WF_TURN = 64 };
+
 /* A piece of memory that holds control blocks. */
 struct wf_blocks {
     struct wf_blocks *next;
@@ -23,7 +26,8 @@ struct wf_sched {
     weft_fiber **ring;
     uint32_t head, tail, mask, stop; /* no switch past `stop` without a turn */
     void *sp; /* the thread's own stack, while a fiber runs */
-    uint64_t switches, turns, spawned;
+    uint64_t switches; /* before this turn */
+    uint64_t turns, spawned;
     size_t live;
     uint64_t next_id, last_id; /* a range of the process's ids */
     int *errno_at; /* this thread's, found once */

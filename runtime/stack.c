@@ -36,7 +36,8 @@ enum {
     SLAB_MIN = 16, /* stacks */
     SLAB_MAX = 256,
     WARM_MIN = 1024, /* free stacks that are never trimmed */
-    TRIM_AT_ONCE = 32
+    TRIM_AT_ONCE = 32,
+    DECAY_NS = 1000000000
 };
 
 struct wf_slab {
@@ -51,8 +52,12 @@ static size_t slab_bytes(size_t count)
     return sizeof(struct wf_slab) + count * sizeof(struct wf_stack);
 }
 
+/* No stack may be larger: then a slab's size cannot overflow. */
+#define LARGEST (SIZE_MAX / 4 / SLAB_MAX)
+
 static size_t pages(size_t bytes)
 {
+    if (bytes > LARGEST) bytes = LARGEST;
     return (bytes + PAGE - 1) / PAGE * PAGE;
 }
 
@@ -140,6 +145,7 @@ static int grow_pile(struct wf_stack_pool *p, size_t total)
 
 static int add_slab(struct wf_stack_pool *p)
 {
+    if (p->usable >= LARGEST || p->guard >= LARGEST) return -ENOMEM;
     size_t count = p->per_slab, bytes = count * p->stride;
     if (grow_pile(p, p->total + count) < 0) return -ENOMEM;
     struct wf_slab *s = wf_alloc(slab_bytes(count));
@@ -189,6 +195,8 @@ struct wf_stack *wf_stack_take(struct wf_stack_pool *p)
 {
     WF_ASSERT(p->promised > 0);
     p->promised--;
+    size_t busy = p->total - p->uncut - p->free_count + 1;
+    if (busy > p->busiest) p->busiest = busy;
     if (p->free_count == 0) return cut(p);
     struct wf_stack *s = p->free[--p->free_count];
     if (p->clean > p->free_count) p->clean = p->free_count;
@@ -196,10 +204,19 @@ struct wf_stack *wf_stack_take(struct wf_stack_pool *p)
     return s;
 }
 
-void wf_stack_pool_trim(struct wf_stack_pool *p)
+/* The mark of the busiest moment loses an eighth a second, so that a server
+ * whose rush is over gives most of its memory back within half a minute, and
+ * one whose rushes follow each other keeps it. */
+void wf_stack_pool_trim(struct wf_stack_pool *p, int64_t now)
 {
-    size_t busy = p->total - p->uncut - p->free_count;
-    size_t keep = busy + WARM_MIN;
+    size_t touched = p->total - p->uncut, busy = touched - p->free_count;
+    if (touched <= WARM_MIN) return;
+    if (busy > p->busiest) p->busiest = busy;
+    if (now - p->trimmed >= DECAY_NS) {
+        p->busiest -= (p->busiest - busy) / 8;
+        p->trimmed = now;
+    }
+    size_t keep = p->busiest - busy + WARM_MIN; /* free, but warm */
     for (int i = 0; i < TRIM_AT_ONCE; i++) {
         if (p->free_count - p->clean <= keep) return;
         struct wf_stack *s = p->free[p->clean++];

@@ -34,6 +34,8 @@ struct wf_stack_pool {
      * given back to the kernel and cost nothing. There is room for all. */
     struct wf_stack **free;
     size_t free_count, free_room, clean;
+    size_t busiest;    /* most stacks in use lately: so many are kept warm */
+    int64_t trimmed;   /* when that was last looked at */
     uint64_t unguarded;
 };
 
@@ -67,9 +69,10 @@ static inline void wf_stack_release(struct wf_stack *s)
     p->free[p->free_count++] = s;
 }
 
-/* Gives memory of cold free stacks back to the kernel, a few at a time, while
- * the pool has more warm ones than a sudden rush might want. */
-void wf_stack_pool_trim(struct wf_stack_pool *p);
+/* Gives memory of free stacks back to the kernel, a few at a time, as far as
+ * there are more of them than were in use at once in the last seconds. To be
+ * called when there is nothing to do. */
+void wf_stack_pool_trim(struct wf_stack_pool *p, int64_t now);
 
 /* The deepest octet ever written, as bytes from the top. */
 size_t wf_stack_high_water(const struct wf_stack *s);

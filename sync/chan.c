@@ -30,24 +30,18 @@ struct weft_chan { /* a handle */
 
 struct core {
     weft_chan first;
-    size_t item_bytes, cap, bytes;
-    size_t head, count; /* of the ring */
-    size_t unfinished;  /* sent and not reported done */
-    size_t delivered;   /* received and not reported done */
-    size_t senders;     /* handles that are not done */
-    size_t clones;      /* handles allocated */
     bool closed, aborted, freed;
-    void (*drop)(void *item);
+    size_t item_bytes, cap, count;
+    char *in, *out, *end; /* the next place to fill, and to empty; the last + 1 */
+    uint64_t sent, received; /* items, ever */
+    uint64_t done;           /* of those received, reported done */
     weft_waitq_ receivers, sending, joiners;
+    size_t senders; /* handles that are not done */
+    size_t clones;  /* handles allocated */
+    size_t bytes;
+    void (*drop)(void *item);
     _Alignas(16) char ring[];
 };
-
-static char *place(struct core *c, size_t i)
-{
-    size_t at = c->head + i;
-    if (at >= c->cap) at -= c->cap;
-    return c->ring + at * c->item_bytes;
-}
 
 static inline void copy(const struct core *c, void *to, const void *from)
 {
@@ -55,6 +49,22 @@ static inline void copy(const struct core *c, void *to, const void *from)
         memcpy(to, from, 8);
     else if (c->item_bytes)
         memcpy(to, from, c->item_bytes);
+}
+
+static inline void ring_in(struct core *c, const void *item)
+{
+    copy(c, c->in, item);
+    c->in += c->item_bytes;
+    if (c->in == c->end) c->in = c->ring;
+    c->count++;
+}
+
+static inline void ring_out(struct core *c, void *item)
+{
+    copy(c, item, c->out);
+    c->out += c->item_bytes;
+    if (c->out == c->end) c->out = c->ring;
+    c->count--;
 }
 
 static void wake_all(weft_waitq_ *q, int result)
@@ -78,6 +88,8 @@ weft_chan *weft_chan_new(size_t item_size, size_t cap, void (*drop)(void *item))
                        .senders = 1,
                        .drop = drop};
     c->first.core = c;
+    c->in = c->out = c->ring;
+    c->end = c->ring + ring;
     return &c->first;
 }
 
@@ -137,9 +149,11 @@ void weft_chan_abort(weft_chan *handle)
     wake_all(&c->sending, -EPIPE);
     wake_all(&c->receivers, -EPIPE);
     wake_all(&c->joiners, -EPIPE);
-    for (; c->count > 0; c->count--) {
-        char *item = place(c, 0);
-        if (++c->head == c->cap) c->head = 0;
+    while (c->count > 0) {
+        char *item = c->out;
+        c->out += c->item_bytes;
+        if (c->out == c->end) c->out = c->ring;
+        c->count--;
         if (c->drop) c->drop(item);
     }
 }
@@ -153,40 +167,45 @@ static bool abort_send(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_send = {"channel to send", abort_send};
+static const struct wf_wait_kind to_send = {"channel to send", NULL, abort_send};
 
 /* 0, -EPIPE, or -EAGAIN where it would have to wait. */
-static int put(struct core *c, const void *item)
+static inline int put(weft_chan *handle, const void *item)
 {
-    if (c->closed) return -EPIPE;
+    struct core *c = handle->core;
+    if (c->closed || handle->done) return -EPIPE;
     struct weft_waiter_ *w = wf_waitq_pop(&c->receivers);
     if (w) {
         copy(c, w->item_, item);
-        c->delivered++;
+        c->received++;
         wf_wake(w->fiber_, 1);
     } else if (c->count < c->cap) {
-        copy(c, place(c, c->count++), item);
+        ring_in(c, item);
     } else {
         return -EAGAIN;
     }
-    c->unfinished++;
+    c->sent++;
     return 0;
+}
+
+__attribute__((noinline)) static int wait_to_send(struct core *c,
+                                                  const void *item)
+{
+    wf_self()->waiter.item_ = (void *)(uintptr_t)item;
+    return wf_waitq_park(&c->sending, &to_send, c);
 }
 
 int weft_chan_send(weft_chan *handle, const void *item)
 {
     int err = weft_pass_();
     if (err < 0) return err;
-    struct core *c = handle->core;
-    err = handle->done ? -EPIPE : put(c, item);
-    if (err != -EAGAIN) return err;
-    wf_self()->waiter.item_ = (void *)(uintptr_t)item;
-    return wf_waitq_park(&c->sending, &to_send, c);
+    err = put(handle, item);
+    return err == -EAGAIN ? wait_to_send(handle->core, item) : err;
 }
 
 int weft_chan_trysend(weft_chan *handle, const void *item)
 {
-    return handle->done ? -EPIPE : put(handle->core, item);
+    return put(handle, item);
 }
 
 /* ---- receiving ---------------------------------------------------------- */
@@ -198,41 +217,41 @@ static bool abort_recv(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_recv = {"channel to receive", abort_recv};
+static const struct wf_wait_kind to_recv = {"channel to receive", NULL, abort_recv};
 
 /* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait. */
-static int get(struct core *c, void *item)
+static inline int get(struct core *c, void *item)
 {
     if (c->aborted) return -EPIPE;
-    struct weft_waiter_ *w;
+    struct weft_waiter_ *w = wf_waitq_pop(&c->sending);
     if (c->count > 0) {
-        copy(c, item, place(c, 0));
-        if (++c->head == c->cap) c->head = 0;
-        c->count--;
-        w = wf_waitq_pop(&c->sending);
-        if (w) copy(c, place(c, c->count++), w->item_);
-    } else {
-        w = wf_waitq_pop(&c->sending);
-        if (!w) return c->closed ? 0 : -EAGAIN;
+        ring_out(c, item);
+        if (w) ring_in(c, w->item_);
+    } else if (w) {
         copy(c, item, w->item_);
+    } else {
+        return c->closed ? 0 : -EAGAIN;
     }
+    c->received++;
     if (w) {
-        c->unfinished++;
+        c->sent++;
         wf_wake(w->fiber_, 0);
     }
-    c->delivered++;
     return 1;
+}
+
+__attribute__((noinline)) static int wait_to_recv(struct core *c, void *item)
+{
+    wf_self()->waiter.item_ = item;
+    return wf_waitq_park(&c->receivers, &to_recv, c);
 }
 
 int weft_chan_recv(weft_chan *handle, void *item)
 {
     int got = weft_pass_();
     if (got < 0) return got;
-    struct core *c = handle->core;
-    got = get(c, item);
-    if (got != -EAGAIN) return got;
-    wf_self()->waiter.item_ = item;
-    return wf_waitq_park(&c->receivers, &to_recv, c);
+    got = get(handle->core, item);
+    return got == -EAGAIN ? wait_to_recv(handle->core, item) : got;
 }
 
 int weft_chan_tryrecv(weft_chan *handle, void *item)
@@ -254,16 +273,15 @@ static bool abort_join(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_join = {"channel to be done", abort_join};
+static const struct wf_wait_kind to_join = {"channel to be done", NULL, abort_join};
 
 int weft_chan_item_done(weft_chan *handle)
 {
     struct core *c = handle->core;
-    if (c->delivered == 0)
+    if (c->done == c->received)
         return wf_misuse(-EINVAL, "weft_chan_item_done: more items are done "
                                   "than were received");
-    c->delivered--;
-    if (--c->unfinished == 0) wake_all(&c->joiners, 0);
+    if (++c->done == c->sent) wake_all(&c->joiners, 0);
     return 0;
 }
 
@@ -273,6 +291,6 @@ int weft_chan_join(weft_chan *handle)
     if (err < 0) return err;
     struct core *c = handle->core;
     if (c->aborted) return -EPIPE;
-    if (c->unfinished == 0) return 0;
+    if (c->done == c->sent) return 0;
     return wf_waitq_park(&c->joiners, &to_join, c);
 }

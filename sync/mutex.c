@@ -24,14 +24,17 @@ static bool abort_lock(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_lock = {"mutex", abort_lock};
-static const struct wf_wait_kind to_lock_nc = {"mutex", NULL};
+static const struct wf_wait_kind to_lock = {"mutex", NULL, abort_lock};
+static const struct wf_wait_kind to_lock_nc = {"mutex", NULL, NULL};
 
+/* The usual case, that it is the only one held, takes a branch instead of a
+ * load that waits for the last unlock's store. */
 static inline void own(weft_mutex *m, weft_fiber *f)
 {
     struct wf_child *c = wf_child_of(f);
     m->owner_ = f;
-    m->held_ = c->held;
+    m->held_ = NULL;
+    if (__builtin_expect(c->held != NULL, 0)) m->held_ = c->held;
     c->held = m;
 }
 
@@ -42,16 +45,22 @@ static void disown(weft_mutex *m, weft_fiber *f)
     *at = m->held_;
 }
 
-static int lock(weft_mutex *m, weft_fiber *f, const struct wf_wait_kind *kind)
+/* The mutex is not free. */
+__attribute__((noinline)) static int wait_to_lock(
+    weft_mutex *m, weft_fiber *f, const struct wf_wait_kind *kind)
 {
-    if (!m->owner_) {
-        own(m, f);
-        return 0;
-    }
     if (m->owner_ == DEAD) return -EOWNERDEAD;
     if (m->owner_ == f)
         return wf_misuse(-EDEADLK, "weft_mutex_lock: this fiber holds it");
     return wf_waitq_park(&m->waiters_, kind, m);
+}
+
+static inline int lock(weft_mutex *m, weft_fiber *f,
+                       const struct wf_wait_kind *kind)
+{
+    if (__builtin_expect(m->owner_ != NULL, 0)) return wait_to_lock(m, f, kind);
+    own(m, f);
+    return 0;
 }
 
 int weft_mutex_lock(weft_mutex *m)
@@ -74,29 +83,32 @@ int weft_mutex_trylock(weft_mutex *m)
     return lock(m, f, &to_lock);
 }
 
-static void hand_on(weft_mutex *m)
+__attribute__((noinline)) static void hand_on(weft_mutex *m)
 {
     struct weft_waiter_ *w = wf_waitq_pop(&m->waiters_);
-    if (!w) {
-        m->owner_ = NULL;
-        return;
-    }
     own(m, w->fiber_);
     wf_wake(w->fiber_, 0);
+}
+
+__attribute__((cold, noinline)) static int not_held(void)
+{
+    return wf_misuse(-EPERM, "weft_mutex_unlock: this fiber does not hold it; "
+                             "was the result of lock tested?");
 }
 
 int weft_mutex_unlock(weft_mutex *m)
 {
     weft_fiber *f = wf_self();
-    if (!f || m->owner_ != f)
-        return wf_misuse(-EPERM, "weft_mutex_unlock: this fiber does not hold "
-                                 "it; was the result of lock tested?");
+    if (!f || m->owner_ != f) return not_held();
     struct wf_child *c = wf_child_of(f);
-    if (c->held == m)
-        c->held = m->held_;
+    if (__builtin_expect(c->held == m && !m->held_, 1))
+        c->held = NULL;
     else
         disown(m, f);
-    hand_on(m);
+    if (__builtin_expect(m->waiters_.head_ != NULL, 0))
+        hand_on(m);
+    else
+        m->owner_ = NULL;
     return 0;
 }
 

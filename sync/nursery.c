@@ -31,21 +31,29 @@ enum {
 
 enum { RECORDS = 16 };
 
-static const struct wf_wait_kind closing = {"nursery to close", NULL};
+static const struct wf_wait_kind closing = {"nursery to close", NULL, NULL};
 
 /* ---- opening ------------------------------------------------------------ */
 
-/* Opens what is zeroed. */
-static inline int open_zeroed(weft_nursery *n, const weft_nursery_opts *o,
-                              const char *file, int line)
+/* *n is not initialised; what a scope sets when it is cancelled can stay so. */
+static inline int open_it(weft_nursery *n, const weft_nursery_opts *o,
+                          const char *file, int line)
 {
+    static const weft_nursery_opts none;
+    n->state_ = OPEN | CLOSED; /* if it fails, there is nothing to close */
     weft_fiber *f = wf_self();
     if (!f) return wf_misuse(-EPERM, "weft_nursery_open outside a fiber");
+    n->live_ = n->daemons_ = n->dropped_ = n->errors_count_ = 0;
+    n->reserved_ = 0;
+    n->first_ = 0;
+    n->errors_ = NULL;
+    n->errors_end_ = &n->errors_;
+    n->closer_ = NULL;
+    n->spawners_ = (weft_waitq_){NULL, NULL};
+    n->opts_ = o ? *o : none;
+    n->state_ = OPEN;
     n->scope_.flags_ = WF_S_NURSERY;
     n->scope_.deadline_ = WEFT_FOREVER;
-    n->errors_end_ = &n->errors_;
-    n->state_ = OPEN;
-    if (o) n->opts_ = *o;
     wf_scope_enter(wf_child_of(f), &n->scope_, file, line);
     return 0;
 }
@@ -53,8 +61,7 @@ static inline int open_zeroed(weft_nursery *n, const weft_nursery_opts *o,
 int weft_nursery_open_(weft_nursery *n, const weft_nursery_opts *o,
                        const char *file, int line)
 {
-    *n = (weft_nursery){.state_ = 0};
-    return open_zeroed(n, o, file, line);
+    return open_it(n, o, file, line);
 }
 
 weft_scope *weft_nursery_scope(weft_nursery *n)
@@ -83,8 +90,8 @@ static weft_error *record_of(weft_fiber *f, int code)
         e = NULL;
     }
     if (!e) return wf_error_new(f, code);
-    if (!e->next) return e;
-    /* The first of a group: the group goes inside one record. */
+    if (!e->next && e->fiber == f->id) return e;
+    /* From a nursery that f closed: the group goes inside one record. */
     weft_error *whole = wf_error_new(f, code);
     if (!whole) return e;
     memcpy(whole->msg, e->msg, sizeof whole->msg);
@@ -239,7 +246,7 @@ static bool abort_spawner(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind for_a_place = {"place in nursery",
+static const struct wf_wait_kind for_a_place = {"place in nursery", NULL,
                                                 abort_spawner};
 
 int weft_spawn_wait_(weft_nursery *n, weft_fn fn, void *arg,
@@ -408,22 +415,21 @@ int weft_nursery_close(weft_nursery *n, int body_rc)
 
 /* ---- the block form ----------------------------------------------------- */
 
-/* Called before the body, and again after it. */
-int weft_nursery_step_(weft_nursery *n, int *rc, const weft_nursery_opts *o,
-                       const char *file, int line)
+weft_nursery *weft_nursery_enter_(weft_nursery *n, int *rc,
+                                  const weft_nursery_opts *o, const char *file,
+                                  int line)
 {
-    if (n->state_ & OPEN) {
-        if (!(n->state_ & CLOSED)) *rc = weft_nursery_close(n, *rc);
-        return 0;
-    }
-    *rc = open_zeroed(n, o, file, line);
-    if (*rc < 0) {
-        n->state_ = OPEN | CLOSED; /* nothing to leave */
-        return 0;
-    }
+    *rc = open_it(n, o, file, line);
     n->rc_ = rc;
     n->pass_ = 1;
-    return 1;
+    return *rc < 0 ? NULL : n;
+}
+
+weft_nursery *weft_nursery_exit_(weft_nursery *n)
+{
+    /* The body may have closed it by hand. */
+    if (!(n->state_ & CLOSED)) *n->rc_ = weft_nursery_close(n, *n->rc_);
+    return NULL;
 }
 
 /* Only a return or a goto leaves it open. What the body itself returns is on

@@ -221,11 +221,14 @@ void weft_scope_cancel(weft_scope *s, int code, const char *why)
     wf_scope_cancel(s, WEFT_R_EXPLICIT, code, f ? f->id : 0, why);
 }
 
+/* Later than before: the timer comes due for the old one, finds nothing and
+ * is armed again. So this is one store, to a line that is at hand. */
 void weft_scope_set_deadline(weft_scope *s, weft_time t)
 {
+    bool later = t >= s->deadline_;
     s->deadline_ = t;
-    if (!(s->flags_ & WF_S_BEGUN) ||
-        s->flags_ & (WF_S_ENDED | WF_S_CANCELLED) || t == WEFT_FOREVER)
+    if (later || !(s->flags_ & WF_S_BEGUN) ||
+        s->flags_ & (WF_S_ENDED | WF_S_CANCELLED))
         return;
     if (t <= wf_now)
         expire(s);

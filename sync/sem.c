@@ -39,20 +39,27 @@ static bool abort_acquire(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_acquire = {"semaphore", abort_acquire};
+static const struct wf_wait_kind to_acquire = {"semaphore", NULL, abort_acquire};
 
 void weft_sem_init(weft_sem *s, uint32_t value, uint32_t max)
 {
     *s = (weft_sem)WEFT_SEM_INIT(value, max);
 }
 
-static int take(weft_sem *s, uint32_t n)
+static inline int take(weft_sem *s, uint32_t n)
 {
+    if (__builtin_expect(!s->waiters_.head_ && n <= s->permits_, 1)) {
+        s->permits_ -= n;
+        return 0;
+    }
     WF_ASSERT(rule_holds(s));
-    if (s->max_ && n > s->max_) return -EINVAL;
-    if (s->waiters_.head_ || n > s->permits_) return -EAGAIN;
-    s->permits_ -= n;
-    return 0;
+    return s->max_ && n > s->max_ ? -EINVAL : -EAGAIN;
+}
+
+__attribute__((noinline)) static int wait_for(weft_sem *s, uint32_t n)
+{
+    wf_self()->waiter.n_ = n;
+    return wf_waitq_park(&s->waiters_, &to_acquire, s);
 }
 
 int weft_sem_acquire(weft_sem *s, uint32_t n)
@@ -60,9 +67,7 @@ int weft_sem_acquire(weft_sem *s, uint32_t n)
     int err = weft_pass_();
     if (err < 0) return err;
     err = take(s, n);
-    if (err != -EAGAIN) return err;
-    wf_self()->waiter.n_ = n;
-    return wf_waitq_park(&s->waiters_, &to_acquire, s);
+    return err == -EAGAIN ? wait_for(s, n) : err;
 }
 
 int weft_sem_try(weft_sem *s, uint32_t n)

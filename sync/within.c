@@ -4,8 +4,6 @@
  */
 #include <weft/scope.h>
 
-#include <stdio.h>
-
 #include "runtime/park.h"
 
 static int within(weft_scope *s, weft_time ns, unsigned flags, weft_fn fn,
@@ -41,30 +39,32 @@ int weft_shielded(weft_time grace, weft_fn fn, void *arg)
 
 /* ---- the block form ----------------------------------------------------- */
 
-enum { FRESH, OPEN, DONE };
-
-/* Called before the body, and again after it. */
-int weft_guard_step_(weft_guard_ *g, int *rc, weft_time ns, unsigned flags,
-                     const char *file, int line)
+/* Opens it before the body; NULL if that fails. Sets what it needs of *g,
+ * which is not initialised. */
+weft_guard_ *weft_guard_enter_(weft_guard_ *g, int *rc, weft_time ns,
+                               unsigned flags, const char *file, int line)
 {
-    if (g->state_ == OPEN) {
-        g->state_ = DONE;
-        *rc = weft_scope_end(&g->scope_, *rc);
-        return 0;
-    }
-    g->state_ = DONE;
+    g->scope_.flags_ = 0;
+    g->scope_.file_ = NULL;
     *rc = weft_scope_begin_after_(&g->scope_, ns, flags, file, line);
-    if (*rc < 0) return 0;
-    g->state_ = OPEN;
+    g->open_ = *rc == 0;
     g->rc_ = rc;
     g->pass_ = 1;
-    return 1;
+    return g->open_ ? g : NULL;
+}
+
+/* Ends it after the body. */
+weft_guard_ *weft_guard_exit_(weft_guard_ *g)
+{
+    g->open_ = 0;
+    *g->rc_ = weft_scope_end(&g->scope_, *g->rc_);
+    return NULL;
 }
 
 /* Only a return or a goto leaves it open. */
 void weft_guard_leave_(weft_guard_ *g)
 {
-    if (g->state_ != OPEN) return;
+    if (!g->open_) return;
     int lost = weft_scope_end(&g->scope_, *g->rc_);
     (void)lost;
 }

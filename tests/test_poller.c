@@ -264,18 +264,19 @@ TEST_PLAIN(with_room_for_one_event_all_get_their_turn)
 {
     enum { MANY = 20 };
     int pair[MANY][2];
-    bool seen[MANY] = {false};
+    bool seen[MANY + 1] = {false};
     CHECK_EQ(wf_poller_open(&poller), 0);
     for (int i = 0; i < MANY; i++) {
         CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]), 0);
-        CHECK_EQ(wf_poller_add(poller, pair[i][0], (uint64_t)i, WF_EDGE, 0), 0);
+        uint64_t key = (uint64_t)i + 1;
+        CHECK_EQ(wf_poller_add(poller, pair[i][0], key, WF_EDGE, 0), 0);
         wf_poller_expect(poller, pair[i][0], WF_IN);
         put(pair[i][1]);
     }
     for (int i = 0; i < MANY; i++) {
         struct wf_event e;
         CHECK_EQ(wf_poller_wait(poller, &e, 1, 0), 1);
-        CHECK(e.key < MANY && !seen[e.key]);
+        CHECK(e.key >= 1 && e.key <= MANY && !seen[e.key]);
         seen[e.key] = true;
     }
     for (int i = 0; i < MANY; i++) {

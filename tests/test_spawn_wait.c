@@ -30,7 +30,6 @@ TEST(spn_08_the_limit_is_never_exceeded_and_all_get_in)
         CHECK_EQ(weft_spawn_wait(&n, works_for_a_while, &numbers[i]), 0);
         CHECK(weft_nursery_count(&n) <= 3);
     }
-    CHECK_EQ(weft_spawn(&n, works_for_a_while, &numbers[0]), -EAGAIN);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(most, 3);
     CHECK_EQ(starts, 20);

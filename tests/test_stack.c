@@ -11,6 +11,8 @@
 #include "harness.h"
 #include "process.h"
 
+#define SECOND INT64_C(1000000000)
+
 enum { PAGE = 4096, USABLE = 16384, GUARD = 65536 };
 
 static struct wf_stack *take(struct wf_stack_pool *p)
@@ -157,7 +159,7 @@ TEST_PLAIN(a_reused_and_trimmed_stack_still_has_its_guard)
     struct wf_stack *s = take(&p);
     char *low = s->low;
     wf_stack_release(s);
-    wf_stack_pool_trim(&p);
+    wf_stack_pool_trim(&p, SECOND);
     s = take(&p);
     CHECK_PTR(s->low, low);
     check_faults(s->low - 1);
@@ -240,7 +242,7 @@ TEST_PLAIN(trimming_gives_back_the_cold_ones_and_keeps_the_hot_ones)
     wf_stack_pool_init(&p, PAGE, PAGE);
     warm(&p, s, MANY);
     int resident = 0;
-    for (int i = 0; i < 1000; i++) wf_stack_pool_trim(&p);
+    for (int i = 0; i < 1000; i++) wf_stack_pool_trim(&p, i * SECOND);
     for (int i = 0; i < MANY; i++) resident += is_resident(s[i]);
     CHECK(resident < MANY);
     CHECK(!is_resident(s[0]));
@@ -260,7 +262,7 @@ TEST_PLAIN(a_small_pool_is_never_trimmed)
     struct wf_stack_pool p;
     wf_stack_pool_init(&p, PAGE, PAGE);
     warm(&p, s, FEW);
-    for (int i = 0; i < 1000; i++) wf_stack_pool_trim(&p);
+    for (int i = 0; i < 1000; i++) wf_stack_pool_trim(&p, i * SECOND);
     for (int i = 0; i < FEW; i++) CHECK(is_resident(s[i]));
     wf_stack_pool_fini(&p);
 }

@@ -74,9 +74,9 @@ struct weft_nursery {
     weft_fiber *closer_; /* parked in close */
     weft_waitq_ spawners_; /* parked in spawn_wait */
     unsigned reserved_; /* places given to woken spawners */
-    weft_nursery_opts opts_;
     int *rc_; /* the block form's result, and its inner loop */
     int pass_;
+    weft_nursery_opts opts_;
 };
 
 typedef struct weft_spawn_opts {
@@ -173,18 +173,19 @@ WEFT_PARKS int weft_spawn_wait_(weft_nursery *n, weft_fn fn, void *arg,
  * unhandled hook.
  */
 #define WEFT_NURSERY(n, rc) WEFT_NURSERY_EX(n, rc, NULL)
-#define WEFT_NURSERY_EX(n, rc, o)                                              \
-    for (weft_nursery n __attribute__((cleanup(weft_nursery_leave_))) =        \
-             WEFT_NURSERY_ZERO_;                                               \
-         weft_nursery_step_(&n, &(rc), (o), __FILE__, __LINE__);)              \
+#define WEFT_NURSERY_EX(n, rc, o) WEFT_NURSERY_AT_(n, rc, o, __LINE__)
+#define WEFT_NURSERY_AT_(n, rc, o, line)                                       \
+    for (weft_nursery n __attribute__((cleanup(weft_nursery_leave_))),         \
+         *WEFT_PASTE_(weft_in_, line) =                                        \
+             weft_nursery_enter_(&n, &(rc), (o), __FILE__, __LINE__);          \
+         WEFT_PASTE_(weft_in_, line);                                          \
+         WEFT_PASTE_(weft_in_, line) =                                         \
+             weft_nursery_exit_(WEFT_PASTE_(weft_in_, line)))                  \
         for (; n.pass_; n.pass_ = 0)
-#define WEFT_NURSERY_ZERO_                                                     \
-    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {WEFT_R_NONE, 0, 0, 0, 0}},                \
-     0, 0, 0, 0, 0, 0, 0, 0, 0, {0, 0}, 0,                                     \
-     {0, WEFT_FAIL_FAST, 0, 0, 0}, 0, 0}
-WEFT_API int weft_nursery_step_(weft_nursery *n, int *rc,
-                                const weft_nursery_opts *o, const char *file,
-                                int line);
+WEFT_API weft_nursery *weft_nursery_enter_(weft_nursery *n, int *rc,
+                                           const weft_nursery_opts *o,
+                                           const char *file, int line);
+WEFT_API weft_nursery *weft_nursery_exit_(weft_nursery *n);
 WEFT_API void weft_nursery_leave_(weft_nursery *n);
 
 WEFT_END_DECLS

@@ -68,8 +68,8 @@ typedef struct weft_scope {
     const weft_reason *cause_; /* why it counts as cancelled; NULL: it does not */
     unsigned flags_; /* a fiber's own scope, in its control block, ends here */
     int line_;
-    const char *file_;
     weft_time deadline_;
+    const char *file_;
     weft_reason reason_;
 } weft_scope;
 
@@ -165,10 +165,12 @@ WEFT_PARKS int weft_shielded(weft_time grace, weft_fn fn, void *arg);
 typedef struct weft_guard_ {
     weft_scope scope_;
     int *rc_;
-    int state_, pass_;
+    int open_, pass_;
 } weft_guard_;
-WEFT_API int weft_guard_step_(weft_guard_ *g, int *rc, weft_time ns,
-                              unsigned flags, const char *file, int line);
+WEFT_API weft_guard_ *weft_guard_enter_(weft_guard_ *g, int *rc, weft_time ns,
+                                        unsigned flags, const char *file,
+                                        int line);
+WEFT_API weft_guard_ *weft_guard_exit_(weft_guard_ *g);
 WEFT_API void weft_guard_leave_(weft_guard_ *g);
 
 /* The inner loop takes a break or continue of the body, so that only a return
@@ -177,13 +179,15 @@ WEFT_API void weft_guard_leave_(weft_guard_ *g);
 #define WEFT_PASTE2_(a, b) a##b
 #define WEFT_SCOPED_(rc, ns, flags, line)                                      \
     for (weft_guard_ WEFT_PASTE_(weft_guard_, line)                            \
-             __attribute__((cleanup(weft_guard_leave_))) =                     \
-                 {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {WEFT_R_NONE, 0, 0, 0, 0}},   \
-                  0, 0, 0};                                                    \
-         weft_guard_step_(&WEFT_PASTE_(weft_guard_, line), &(rc), (ns),        \
-                          (flags), __FILE__, __LINE__);)                       \
-        for (; WEFT_PASTE_(weft_guard_, line).pass_;                           \
-             WEFT_PASTE_(weft_guard_, line).pass_ = 0)
+             __attribute__((cleanup(weft_guard_leave_))),                      \
+         *WEFT_PASTE_(weft_in_, line) =                                        \
+             weft_guard_enter_(&WEFT_PASTE_(weft_guard_, line), &(rc), (ns),   \
+                               (flags), __FILE__, __LINE__);                   \
+         WEFT_PASTE_(weft_in_, line);                                          \
+         WEFT_PASTE_(weft_in_, line) =                                         \
+             weft_guard_exit_(WEFT_PASTE_(weft_in_, line)))                    \
+        for (; WEFT_PASTE_(weft_in_, line)->pass_;                             \
+             WEFT_PASTE_(weft_in_, line)->pass_ = 0)
 
 WEFT_END_DECLS
 

@@ -39,7 +39,7 @@ typedef struct weft_stream {
     char *out_;          /* octets to be sent, from out_ + out_from_ */
     size_t out_from_, out_len_;
     int out_error_;      /* what broke the sending side, for good */
-    bool eof_, writing_;
+    bool fresh_, eof_, writing_;
 } weft_stream;
 
 /** *s reads and writes `fd`, which stays yours until weft_stream_close. */
