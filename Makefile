@@ -133,7 +133,7 @@ ifeq ($(BUILD)$(RUNNER),release)
 endif
 	@$(SUM) $(OUT)/totals
 
-suite: $(TESTS) ## the tests in this flavour alone
+suite: $(TESTS) $(EXAMP) ## the tests in this flavour alone
 	@echo '== $(notdir $(OUT))'
 	@TOTALS='$(TOTALS)' tools/run-tests.sh '$(RUNNER)' '$(FILTER)' $(TESTS)
 

@@ -168,38 +168,35 @@ static const char *date(void)
     return text;
 }
 
+/* The usual answer is made once a second, and only the others are pieced
+ * together from its halves. */
 static int answer(weft_stream *s, const struct request *r, bool close)
 {
     static const char body[] = "Hello, World!";
-    static char head[192];
-    static size_t head_len;
+    static char reply[256];
+    static size_t head, len; /* octets of its fields; of all of it */
     static weft_time fresh_until;
-    /* The same head for a second: only Connection differs. */
     if (weft_now() >= fresh_until) {
         fresh_until = weft_after(WEFT_SEC(1));
-        head_len = (size_t)snprintf(
-            head, sizeof head,
+        head = (size_t)snprintf(
+            reply, sizeof reply,
             "HTTP/1.1 200 OK\r\nServer: weft\r\nDate: %s\r\n"
             "Content-Type: text/plain\r\nContent-Length: %zu\r\n",
             date(), sizeof body - 1);
+        len = head + (size_t)snprintf(reply + head, sizeof reply - head,
+                                      "\r\n%s", body);
     }
-    char reply[320];
-    size_t n = head_len;
-    memcpy(reply, head, n);
-    if (close) {
-        memcpy(reply + n, "Connection: close\r\n", 19);
-        n += 19;
-    } else if (r->minor == 0) {
-        memcpy(reply + n, "Connection: keep-alive\r\n", 24);
-        n += 24;
-    }
-    memcpy(reply + n, "\r\n", 2);
-    n += 2;
-    if (!r->head) {
-        memcpy(reply + n, body, sizeof body - 1);
-        n += sizeof body - 1;
-    }
-    return weft_stream_write(s, reply, n);
+    if (!close && r->minor == 1 && !r->head)
+        return weft_stream_write(s, reply, len);
+
+    const char *connection = close           ? "Connection: close\r\n"
+                             : r->minor == 0 ? "Connection: keep-alive\r\n"
+                                             : "";
+    int err = weft_stream_write(s, reply, head);
+    if (err == 0) err = weft_stream_write(s, connection, strlen(connection));
+    if (err == 0)
+        err = weft_stream_write(s, reply + head, r->head ? 2 : len - head);
+    return err;
 }
 
 static int refuse(weft_stream *s, int status)

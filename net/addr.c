@@ -26,19 +26,22 @@ static int parse_port(const char *text, in_port_t *ret_port)
     return 0;
 }
 
+/* A path ends in a 0. One that begins with @ is in the abstract namespace,
+ * where the length counts and no 0 ends it. */
 static int parse_unix(weft_addr *a, const char *path)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)&a->sa;
-    size_t len = strlen(path);
-    if (len == 0) return -EINVAL;
-    if (len >= sizeof un->sun_path) return -ENAMETOOLONG;
+    bool abstract = path[0] == '@';
+    size_t len = strlen(path), room = sizeof un->sun_path;
+    if (len == 0 || (abstract && len == 1)) return -EINVAL;
+    if (abstract ? len > room : len >= room) return -ENAMETOOLONG;
     un->sun_family = AF_UNIX;
-    memcpy(un->sun_path, path, len + 1);
-    a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
-    if (path[0] == '@') { /* the abstract namespace, where no 0 ends it */
+    memcpy(un->sun_path, path, len);
+    if (abstract)
         un->sun_path[0] = 0;
-        a->len--;
-    }
+    else
+        un->sun_path[len++] = 0;
+    a->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     return 0;
 }
 

@@ -28,7 +28,9 @@ enum {
     /* With many timers, those that come due within a millisecond are worth one
      * wake-up together; few are met exactly. */
     MANY_TIMERS = 256,
-    GATHER_NS = 1000000
+    GATHER_NS = 1000000,
+    AHEAD_ENTRY = 12, /* events */
+    AHEAD_FIBER = 6
 };
 
 __thread struct wf_reactor *wf_reactor;
@@ -198,11 +200,31 @@ void wf_fd_freed(void)
 
 /* ---- the turn ----------------------------------------------------------- */
 
+/* With a thousand connections neither the entry nor the fiber of an event is
+ * in the cache; a few events ahead there is time to bring them. */
+static inline void fetch_entry(const struct wf_reactor *r,
+                               const struct wf_event *ev)
+{
+    const struct wf_fd *e = wf_fdtable_at(&r->fds, (uint32_t)ev->key);
+    if (e) __builtin_prefetch(e, 1);
+}
+
+static inline void fetch_fiber(const struct wf_reactor *r,
+                               const struct wf_event *ev)
+{
+    const struct wf_fd *e = wf_fdtable_at(&r->fds, (uint32_t)ev->key);
+    if (e && e->readers.head_) __builtin_prefetch(e->readers.head_, 1);
+}
+
 static void poll_once(struct wf_reactor *r, int64_t timeout)
 {
     wf_stats.polls++;
     int n = wf_poller_wait(r->poller, r->events, WF_EVENTS, timeout);
-    for (int i = 0; i < n; i++) take_event(r, &r->events[i]);
+    for (int i = 0; i < n; i++) {
+        if (i + AHEAD_ENTRY < n) fetch_entry(r, &r->events[i + AHEAD_ENTRY]);
+        if (i + AHEAD_FIBER < n) fetch_fiber(r, &r->events[i + AHEAD_FIBER]);
+        take_event(r, &r->events[i]);
+    }
 }
 
 static void expire(struct wf_reactor *r)

@@ -182,7 +182,9 @@ int weft_connect(weft_fd fd, const struct sockaddr *sa, socklen_t len)
 void weft_remove_stale(const struct sockaddr *sa, socklen_t len)
 {
     const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)sa;
+    struct stat st;
     if (sa->sa_family != AF_UNIX || un->sun_path[0] == 0) return;
+    if (wf_os_lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode)) return;
     int probe = wf_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                              0);
     if (probe < 0) return;

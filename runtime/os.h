@@ -208,6 +208,10 @@ static inline int wf_os_fstat(int fd, struct stat *st)
 {
     WF_OS_CALL(WF_CALL_STAT, fstat(fd, st));
 }
+static inline int wf_os_lstat(const char *path, struct stat *st)
+{
+    WF_OS_CALL(WF_CALL_STAT, lstat(path, st));
+}
 static inline int wf_os_pipe(int fds[2])
 {
     WF_OS_CALL(WF_CALL_SOCKET, pipe2(fds, O_CLOEXEC | O_NONBLOCK));

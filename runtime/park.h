@@ -48,23 +48,31 @@ struct wf_stack_pool;
  * the stack, and embedded as the first member in what the layer above keeps
  * of a fiber. */
 struct weft_fiber {
-    void *sp; /* where it is suspended; before its start, NULL or its top */
-    const struct wf_wait_kind *kind; /* what it is parked for, or NULL */
-    const void *object;              /* and which one */
-    int result;                      /* what wf_park returns */
-    uint8_t state;
-    bool cancelled, aborted, unborn; /* unborn: has not run yet */
-    struct weft_waiter_ waiter; /* its place in the queue it waits in */
-    struct wf_stack *stack;     /* bound when it first runs */
+    /* Looked at when it begins and when it ends: one cache line. */
+    struct wf_stack *stack; /* bound when it first runs */
     struct wf_stack_pool *pool;
-    int64_t since; /* the turn it was parked in */
     uint64_t id;
     const char *name, *file; /* where it was spawned */
     int line;
-    uint16_t refused; /* cancel points failed in a row */
+    uint16_t refused;    /* cancel points failed in a row */
     bool daemon, copied; /* the layer above keeps these two here */
     weft_error *error;
+    struct weft_nursery *nursery; /* the layer above: where it was spawned */
+
+    /* Looked at whenever it parks and wakes: one cache line. */
+    void *sp; /* where it is suspended; before its start, NULL or its top */
+    const struct wf_wait_kind *kind; /* what it is parked for, or NULL */
+    int result;                      /* what wf_park returns */
+    uint8_t state;
+    bool cancelled, aborted, unborn; /* unborn: has not run yet */
+    struct weft_waiter_ waiter;      /* its place in the queue it waits in */
+
+    const void *object; /* which one it is parked for */
+    int64_t since;      /* the turn it was parked in */
 };
+
+_Static_assert(offsetof(struct weft_fiber, sp) == 64, "the second line");
+_Static_assert(offsetof(struct weft_fiber, object) == 128, "the third line");
 
 static inline weft_fiber *wf_self(void)
 {

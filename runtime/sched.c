@@ -111,7 +111,7 @@ static inline weft_fiber *take_next(struct wf_sched *w)
     uint32_t head = w->head;
     if (head == w->tail || head == w->stop) return NULL;
     if (w->tail - head > DEEP) {
-        __builtin_prefetch(w->ring[(head + AHEAD_BLOCK) & w->mask], 1);
+        __builtin_prefetch(&w->ring[(head + AHEAD_BLOCK) & w->mask]->sp, 1);
         const weft_fiber *soon = w->ring[(head + AHEAD_STACK) & w->mask];
         const char *top = soon->sp; /* its frames are just above */
         if (top) {

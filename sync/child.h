@@ -35,9 +35,6 @@ enum { WF_BASE_BYTES = offsetof(weft_scope, line_) };
 struct wf_child {
     weft_fiber fiber;
     weft_scope *scope; /* the innermost open one; `base` if none is */
-    weft_nursery *nursery;
-    weft_mutex *held;
-    int64_t sleep_until; /* INT64_MAX: not asleep */
     union {
         struct { /* before it starts */
             weft_fn fn;
@@ -45,6 +42,8 @@ struct wf_child {
         } start;
         struct wf_timer timer; /* from then on */
     } u;
+    int64_t sleep_until; /* INT64_MAX: not asleep */
+    weft_mutex *held;
     _Alignas(8) char base_[WF_BASE_BYTES];
 };
 

@@ -145,7 +145,7 @@ static struct wf_child *new_child(weft_nursery *n, const weft_spawn_opts *o,
     struct wf_child *c = wf_child_of(f);
     f->file = file;
     f->line = line;
-    c->nursery = n;
+    f->nursery = n;
     c->held = NULL;
     c->sleep_until = INT64_MAX;
     if (o) {
@@ -310,7 +310,7 @@ static void only_daemons_left(weft_nursery *n)
 
 static void finish(struct wf_child *c, int rc)
 {
-    weft_nursery *n = c->nursery;
+    weft_nursery *n = c->fiber.nursery;
     if (c->scope != wf_base(c))
         wf_fatal("fiber %llu \"%s\" returned while the %s opened at %s:%d was "
                  "still open: %s it on every way out, or use the block form",

@@ -329,10 +329,9 @@ static int nothing(void *unused)
 static void run_starving(void *unused)
 {
     (void)unused;
-    for (int more = 0; more < 2; more++) {
-        leave_descriptors(more);
+    leave_descriptors(0);
+    for (int i = 0; i < 3; i++)
         CHECK_EQ(weft_run(nothing, NULL, NULL), -EMFILE);
-    }
 }
 
 TEST_PLAIN(without_descriptors_a_run_cannot_begin)

@@ -276,12 +276,26 @@ TEST(a_failure_climbs_through_many_nurseries)
 
     unsigned levels = 0;
     const weft_error *e = weft_last_error();
-    for (; e && e->inner; e = e->inner) {
+    for (; e->inner; e = e->inner) {
         CHECK_EQ(e->code, -EIO);
+        CHECK(e->next == NULL);
         levels++;
     }
     CHECK_STR(e->msg, "at the bottom");
     CHECK_EQ(levels, 99);
+}
+
+TEST(a_group_of_one_is_a_group_too)
+{
+    weft_nursery n;
+    int depth = 2;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, opens_another, &depth), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), -EIO);
+    const weft_error *e = weft_last_error();
+    CHECK_EQ(e->code, -EIO);
+    CHECK(e->inner != NULL);
+    CHECK_STR(e->inner->msg, "at the bottom");
 }
 
 TEST(many_children_are_stopped_by_one_cancel)

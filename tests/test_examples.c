@@ -1,0 +1,724 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_examples.c - the example programs, seen from outside.
+ *
+ * They stand beside the tests of their flavour, or where EXAMPLES says, and run
+ * as the tests do (TEST_RUNNER: under Valgrind, in an emulator). The clients
+ * here are plain POSIX sockets.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+enum { WORDS = 32 };
+
+/* ---- programs ----------------------------------------------------------- */
+
+struct program {
+    pid_t pid;
+    int out; /* what it writes, on either descriptor */
+    char address[2][128];
+};
+
+static void find_program(const char *name, char *path, size_t size)
+{
+    const char *dir = getenv("EXAMPLES");
+    char self[2048];
+    if (!dir) {
+        ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+        self[n > 0 ? n : 0] = 0;
+        for (int up = 0; up < 2; up++) {
+            char *slash = strrchr(self, '/');
+            if (slash) *slash = 0;
+        }
+    }
+    (void)snprintf(path, size, "%s%s/%s", dir ? dir : self,
+                   dir ? "" : "/examples", name);
+    if (access(path, X_OK) < 0) SKIP("the examples are not built");
+}
+
+/* Starts it with those arguments, a NULL at their end. */
+static void start(struct program *p, const char *name, char **arguments)
+{
+    static char path[4096], runner[4096];
+    char *argv[WORDS], *rest = runner;
+    int ends[2], n = 0;
+    find_program(name, path, sizeof path);
+    const char *with = getenv("TEST_RUNNER");
+    (void)snprintf(runner, sizeof runner, "%s", with ? with : "");
+    for (char *w; n < WORDS / 2 && (w = strsep(&rest, " ")) != NULL;)
+        if (*w) argv[n++] = w;
+    argv[n++] = path;
+    while (n < WORDS - 1 && *arguments) argv[n++] = *arguments++;
+    argv[n] = NULL;
+
+    *p = (struct program){.pid = -1};
+    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
+    (void)fflush(NULL);
+    p->pid = fork();
+    CHECK(p->pid >= 0);
+    if (p->pid == 0) {
+        (void)dup2(ends[1], 1);
+        (void)dup2(ends[1], 2);
+        (void)execvp(argv[0], argv);
+        _exit(127);
+    }
+    (void)close(ends[1]);
+    p->out = ends[0];
+}
+
+/* Reads up to and with '\n', or to the end: how many octets; text gets a 0. */
+static size_t read_line(int fd, char *text, size_t size)
+{
+    size_t n = 0;
+    while (n < size - 1) {
+        ssize_t got = read(fd, text + n, 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) test_fail(__FILE__, __LINE__, "read: %s", strerror(errno));
+        if (got == 0 || text[n++] == '\n') break;
+    }
+    text[n] = 0;
+    return n;
+}
+
+static size_t read_all(int fd, char *text, size_t size)
+{
+    size_t n = 0;
+    while (n < size - 1) {
+        ssize_t got = read(fd, text + n, size - 1 - n);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) test_fail(__FILE__, __LINE__, "read: %s", strerror(errno));
+        if (got == 0) break;
+        n += (size_t)got;
+    }
+    text[n] = 0;
+    return n;
+}
+
+/* Starts a server and learns its addresses. */
+static void start_server(struct program *p, const char *name, char **addresses)
+{
+    static const char says[] = "listening on ";
+    char line[256];
+    start(p, name, addresses);
+    for (int i = 0; i < 2 && addresses[i]; i++) {
+        size_t n = read_line(p->out, line, sizeof line);
+        if (strncmp(line, says, sizeof says - 1) != 0)
+            test_fail(__FILE__, __LINE__, "%s says: %s", name, line);
+        line[n - 1] = 0;
+        (void)snprintf(p->address[i], sizeof p->address[i], "%.120s",
+                       line + sizeof says - 1);
+    }
+}
+
+/* What else it writes, and its exit status; negative: the signal. */
+static int await(struct program *p, char *text, size_t size)
+{
+    int status = 0;
+    (void)read_all(p->out, text, size);
+    (void)close(p->out);
+    CHECK_EQ(waitpid(p->pid, &status, 0), p->pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void stop_server(struct program *p)
+{
+    char text[4096];
+    CHECK_EQ(kill(p->pid, SIGTERM), 0);
+    int status = await(p, text, sizeof text);
+    CHECK_STR(text, "");
+    CHECK_EQ(status, 0);
+}
+
+/* ---- clients ------------------------------------------------------------ */
+
+static int dial(const char *address)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    bool local = strncmp(address, "unix:", 5) == 0;
+    struct timeval patience = {.tv_sec = test_is_slow() ? 60 : 8};
+    int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0);
+    if (local) {
+        (void)snprintf(un.sun_path, sizeof un.sun_path, "%s", address + 5);
+        CHECK_EQ(connect(fd, (struct sockaddr *)&un, sizeof un), 0);
+    } else {
+        const char *colon = strrchr(address, ':');
+        CHECK(colon != NULL);
+        in.sin_port = htons((in_port_t)atoi(colon + 1));
+        in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        CHECK_EQ(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    return fd;
+}
+
+static void put(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) test_fail(__FILE__, __LINE__, "send: %s", strerror(errno));
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+static void say(int fd, const char *text)
+{
+    put(fd, text, strlen(text));
+}
+
+static void hear(int fd, const char *want)
+{
+    char line[2048];
+    (void)read_line(fd, line, sizeof line);
+    CHECK_STR(line, want);
+}
+
+static void hear_the_end(int fd)
+{
+    char c;
+    CHECK_EQ(read(fd, &c, 1), 0);
+    CHECK_EQ(close(fd), 0);
+}
+
+static void nap(void) /* for the other side to take a piece by itself */
+{
+    struct timespec t = {.tv_nsec = 500000};
+    (void)nanosleep(&t, NULL);
+}
+
+/* ---- hello, and how all of them begin ----------------------------------- */
+
+TEST_PLAIN(hello_greets_in_the_order_of_the_sleeps)
+{
+    struct program p;
+    char text[1024], *none[] = {NULL};
+    start(&p, "hello", none);
+    int status = await(&p, text, sizeof text);
+    CHECK_STR(text, "hello from weft\n"
+                    "hello from shed\n"
+                    "hello from warp\n"
+                    "all have said it\n");
+    CHECK_EQ(status, 0);
+}
+
+TEST_PLAIN(a_server_without_an_address_tells_its_usage)
+{
+    static const char *const servers[] = {"echo_server", "http_server", "chat"};
+    for (size_t i = 0; i < 3; i++) {
+        struct program p;
+        char text[1024], *none[] = {NULL};
+        start(&p, servers[i], none);
+        int status = await(&p, text, sizeof text);
+        CHECK(strncmp(text, "usage: ", 7) == 0);
+        CHECK_EQ(status, 2);
+    }
+}
+
+TEST_PLAIN(an_address_that_is_taken_is_named)
+{
+    struct program first, second;
+    char text[1024], *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&first, "echo_server", any);
+    start(&second, "echo_server", (char *[]){first.address[0], NULL});
+    int status = await(&second, text, sizeof text);
+    CHECK_EQ(status, 1);
+    CHECK(strstr(text, first.address[0]) && strstr(text, "in use"));
+    stop_server(&first);
+}
+
+/* ---- echo_server -------------------------------------------------------- */
+
+/* Sends and receives at once, as more than all buffers take goes through. */
+static void exchange(int fd, const char *data, char *back, size_t len)
+{
+    size_t sent = 0, got = 0;
+    while (got < len) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (sent < len) p.events |= POLLOUT;
+        CHECK_EQ(poll(&p, 1, test_is_slow() ? 60000 : 8000), 1);
+        if (p.revents & POLLOUT) {
+            ssize_t n = send(fd, data + sent, len - sent,
+                             MSG_NOSIGNAL | MSG_DONTWAIT);
+            CHECK(n > 0 || errno == EAGAIN);
+            if (n > 0) sent += (size_t)n;
+        }
+        if (p.revents & POLLIN) {
+            ssize_t n = recv(fd, back + got, len - got, MSG_DONTWAIT);
+            CHECK(n > 0);
+            got += (size_t)n;
+        }
+    }
+}
+
+TEST_PLAIN(echo_server_sends_a_mebibyte_back)
+{
+    enum { MUCH = 1 << 20 };
+    static char data[MUCH], back[MUCH];
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    unsigned long long x = test_seed() | 1;
+    for (size_t i = 0; i < MUCH; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        data[i] = (char)(x >> 56);
+    }
+    start_server(&p, "echo_server", any);
+    int fd = dial(p.address[0]);
+    exchange(fd, data, back, MUCH);
+    CHECK_EQ(memcmp(data, back, MUCH), 0);
+    CHECK_EQ(close(fd), 0);
+    stop_server(&p);
+}
+
+TEST_PLAIN(echo_server_answers_who_has_finished_sending)
+{
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "echo_server", any);
+    int fd = dial(p.address[0]);
+    say(fd, "the last words\n");
+    CHECK_EQ(shutdown(fd, SHUT_WR), 0);
+    hear(fd, "the last words\n");
+    hear_the_end(fd);
+    stop_server(&p);
+}
+
+TEST_PLAIN(echo_server_stops_while_connections_are_idle)
+{
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "echo_server", any);
+    int silent = dial(p.address[0]), once = dial(p.address[0]);
+    say(once, "once\n");
+    hear(once, "once\n");
+    CHECK_EQ(kill(p.pid, SIGTERM), 0);
+    hear_the_end(silent);
+    hear_the_end(once);
+    char text[1024];
+    CHECK_EQ(await(&p, text, sizeof text), 0);
+}
+
+/* ---- http_server -------------------------------------------------------- */
+
+#define HOST "Host: here\r\n"
+
+/* What the answers to it say: "200 200", "200h" where no body follows (HEAD);
+ * nothing may come after them but the end. */
+static const struct {
+    const char *request, *want;
+} cases[] = {
+    {"GET / HTTP/1.1\r\n" HOST "\r\n", "200"},
+    {"HEAD / HTTP/1.1\r\n" HOST "\r\n", "200h"},
+    {"POST /x?y HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello", "200"},
+    {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "200"},
+    {"GET / HTTP/1.1\r\nhOST:here\r\nX-Empty:\r\n\r\n", "200"},
+    /* pipelined, in one segment */
+    {"GET /1 HTTP/1.1\r\n" HOST "\r\nGET /2 HTTP/1.1\r\n" HOST
+     "\r\nGET /3 HTTP/1.1\r\n" HOST "\r\n",
+     "200 200 200"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nGET "
+     "HEAD / HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
+     "200 200h 200"},
+    {"GET / HTTP/1.1\r\n" HOST "\r\nnonsense\r\n\r\n", "200 400"},
+    /* who keeps the connection, and who does not */
+    {"GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"
+     "GET / HTTP/1.1\r\n" HOST "\r\n",
+     "200"},
+    {"GET / HTTP/1.1\r\n" HOST "Connection: foo , CLOSE\r\n\r\n"
+     "GET / HTTP/1.1\r\n" HOST "\r\n",
+     "200"},
+    {"GET / HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n", "200"},
+    {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+     "200 200"},
+    /* the host */
+    {"GET / HTTP/1.1\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\n" HOST HOST "\r\n", "400"},
+    /* the length */
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 2\r\n"
+     "\r\nab",
+     "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n"
+     "\r\na",
+     "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 1, 1\r\n\r\na", "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: +1\r\n\r\na", "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\na", "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 0x1\r\n\r\na", "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\na", "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 1048577\r\n\r\n", "413"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551617\r\n\r\n",
+     "413"},
+    {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "501"},
+    {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n"
+     "Content-Length: 5\r\n\r\n0\r\n\r\n",
+     "501"},
+    /* octets where they must not be */
+    {"GET / HTTP/1.1\n" HOST "\r\n", "400"},
+    {"GET / HTTP/1.1\r\nHost: here\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\n" HOST "\n\n", "400"},
+    {"GET / HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\n" HOST "X: a\001b\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\n" HOST "X: a\r\n folded\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\n " HOST "\r\n", "400"},
+    {"GET / HTTP/1.1\r\nHost : here\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\n" HOST ": nameless\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\n" HOST "no colon\r\n\r\n", "400"},
+    {"G(T / HTTP/1.1\r\n" HOST "\r\n", "400"},
+    {"GET  / HTTP/1.1\r\n" HOST "\r\n", "400"},
+    {"GET /a b HTTP/1.1\r\n" HOST "\r\n", "400"},
+    {"GET /\tHTTP/1.1\r\n" HOST "\r\n", "400"},
+    {"GET HTTP/1.1\r\n" HOST "\r\n", "400"},
+    {"GET /\r\n" HOST "\r\n", "400"},
+    {"GET / HTTP/2.0\r\n" HOST "\r\n", "400"},
+    {"GET / HTTP/1.10\r\n" HOST "\r\n", "400"},
+    {"GET / http/1.1\r\n" HOST "\r\n", "400"},
+    {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"},
+    {"\026\003\001\002\n", "400"}, /* someone greets in TLS */
+    /* what never becomes a request */
+    {"", ""},
+    {"GET / HTTP/1.1\r\n" HOST, ""},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhell", ""},
+};
+
+/* Takes the answer at `text` apart: its length; *ret_status and *ret_body are
+ * what it says. Fails the test if it is not whole. */
+static size_t answer_length(const char *text, long *ret_status, long *ret_body)
+{
+    static const char field[] = "\r\nContent-Length: ";
+    const char *end = strstr(text, "\r\n\r\n");
+    const char *length = strstr(text, field);
+    if (strncmp(text, "HTTP/1.1 ", 9) != 0 || !end || !length || length > end)
+        test_fail(__FILE__, __LINE__, "no answer: \"%s\"", text);
+    *ret_status = strtol(text + 9, NULL, 10);
+    *ret_body = strtol(length + sizeof field - 1, NULL, 10);
+    return (size_t)(end + 4 - text);
+}
+
+/* Checks that `text` is the answers that `want` tells of, and nothing else. */
+static void check_answers(const char *text, const char *want)
+{
+    const char *rest = text;
+    while (*want) {
+        long status, body;
+        char *after;
+        long expected = strtol(want, &after, 10);
+        rest += answer_length(rest, &status, &body);
+        CHECK_EQ(status, expected);
+        if (*after == 'h') {
+            after++;
+        } else {
+            CHECK((long)strlen(rest) >= body);
+            if (body > 0) CHECK_EQ(strncmp(rest, "Hello, World!", 13), 0);
+            rest += body;
+        }
+        want = after + (*after == ' ');
+    }
+    CHECK_STR(rest, "");
+}
+
+/* Sends, and reads to the end; with `last` the client sends its end first. */
+static const char *ask(const char *address, const char *text, bool last)
+{
+    static char answers[16384];
+    int fd = dial(address);
+    say(fd, text);
+    if (last) CHECK_EQ(shutdown(fd, SHUT_WR), 0);
+    (void)read_all(fd, answers, sizeof answers);
+    CHECK_EQ(close(fd), 0);
+    return answers;
+}
+
+TEST_PLAIN(http_server_answers_or_refuses_as_the_table_says)
+{
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "http_server", any);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        printf("case %zu: %.60s\n", i, cases[i].request);
+        check_answers(ask(p.address[0], cases[i].request, true), cases[i].want);
+    }
+    stop_server(&p);
+}
+
+TEST_PLAIN(http_server_ends_the_connection_after_a_refusal)
+{
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "http_server", any);
+    const char *got = ask(p.address[0], "GET / HTTP/1.1\r\n\r\n", false);
+    CHECK(strstr(got, "\r\nConnection: close\r\n") != NULL);
+    check_answers(got, "400");
+    got = ask(p.address[0], "GET / HTTP/1.0\r\n\r\n", false);
+    CHECK(strstr(got, "\r\nConnection: close\r\n") != NULL);
+    check_answers(got, "200");
+    stop_server(&p);
+}
+
+TEST_PLAIN(http_server_takes_a_request_in_any_two_pieces)
+{
+    static const char text[] = "POST / HTTP/1.1\r\n" HOST
+                               "Content-Length: 5\r\n\r\nhello"
+                               "GET / HTTP/1.1\r\n" HOST
+                               "Connection: close\r\n\r\n";
+    static char answers[4096];
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "http_server", any);
+    for (size_t at = 1; at < sizeof text - 1; at++) {
+        int fd = dial(p.address[0]);
+        put(fd, text, at);
+        nap();
+        put(fd, text + at, sizeof text - 1 - at);
+        (void)read_all(fd, answers, sizeof answers);
+        check_answers(answers, "200 200");
+        CHECK_EQ(close(fd), 0);
+    }
+    stop_server(&p);
+}
+
+TEST_PLAIN(http_server_takes_a_request_octet_by_octet)
+{
+    static const char text[] = "GET /slowly HTTP/1.1\r\n" HOST
+                               "Connection: close\r\n\r\n";
+    static char answers[4096];
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "http_server", any);
+    int fd = dial(p.address[0]);
+    for (const char *c = text; *c; c++) {
+        put(fd, c, 1);
+        nap();
+    }
+    (void)read_all(fd, answers, sizeof answers);
+    check_answers(answers, "200");
+    CHECK_EQ(close(fd), 0);
+    stop_server(&p);
+}
+
+TEST_PLAIN(http_server_bounds_the_head)
+{
+    static char text[20000];
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    int n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" HOST "X: ");
+    start_server(&p, "http_server", any);
+
+    /* 16 KiB in all are allowed, and the next octet is not. */
+    memset(text + n, 'x', 16384 - (size_t)n - 4);
+    memcpy(text + 16384 - 4, "\r\n\r\n", 5);
+    check_answers(ask(p.address[0], text, true), "200");
+    memcpy(text + 16384 - 4, "x\r\n\r\n", 6);
+    check_answers(ask(p.address[0], text, true), "431");
+
+    /* One without an end is refused as soon as it is too long. */
+    memset(text + n, 'x', sizeof text - 1 - (size_t)n);
+    check_answers(ask(p.address[0], text, false), "431");
+    stop_server(&p);
+}
+
+TEST_PLAIN(http_server_lets_who_still_sends_read_the_refusal)
+{
+    static char body[300000], answers[4096];
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "http_server", any);
+    int fd = dial(p.address[0]);
+    say(fd, "POST / HTTP/1.1\r\n" HOST "Content-Length: 2000000\r\n\r\n");
+    for (size_t at = 0; at < sizeof body; at += 50000) {
+        put(fd, body + at, 50000);
+        nap();
+    }
+    (void)read_all(fd, answers, sizeof answers);
+    check_answers(answers, "413");
+    CHECK_EQ(close(fd), 0);
+    stop_server(&p);
+}
+
+TEST_PLAIN(http_server_asks_for_a_body_that_waits_to_be_asked_for)
+{
+    static char answers[4096];
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "http_server", any);
+    int fd = dial(p.address[0]);
+    say(fd, "POST / HTTP/1.1\r\n" HOST "Connection: close\r\n"
+            "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    hear(fd, "HTTP/1.1 100 Continue\r\n");
+    hear(fd, "\r\n");
+    say(fd, "hello");
+    (void)read_all(fd, answers, sizeof answers);
+    check_answers(answers, "200");
+    CHECK_EQ(close(fd), 0);
+    stop_server(&p);
+}
+
+TEST_PLAIN(http_server_answers_what_was_sent_before_it_was_stopped)
+{
+    static char answers[4096];
+    struct program p;
+    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
+    start_server(&p, "http_server", any);
+    int half = dial(p.address[0]), idle = dial(p.address[0]);
+    say(half, "GET / HTTP/1.1\r\n");
+    nap();
+    CHECK_EQ(kill(p.pid, SIGTERM), 0);
+    nap();
+    say(half, HOST "\r\n");
+    (void)read_all(half, answers, sizeof answers);
+    CHECK(strstr(answers, "\r\nConnection: close\r\n") != NULL);
+    check_answers(answers, "200");
+    CHECK_EQ(close(half), 0);
+    hear_the_end(idle);
+    CHECK_EQ(await(&p, answers, sizeof answers), 0);
+}
+
+/* ---- chat --------------------------------------------------------------- */
+
+/* A room at a TCP and a Unix address; the directory is for stop_chat. */
+static void start_chat(struct program *p, char *dir, size_t size)
+{
+    char path[256];
+    const char *tmp = getenv("TMPDIR");
+    (void)snprintf(dir, size, "%s/weft-XXXXXX",
+                   tmp && strlen(tmp) < 60 ? tmp : "/tmp");
+    CHECK(mkdtemp(dir) != NULL);
+    (void)snprintf(path, sizeof path, "unix:%s/room", dir);
+    start_server(p, "chat", (char *[]){(char[]){"127.0.0.1:0"}, path, NULL});
+    /* Two fibers listen, and either may be the first to say so. */
+    if (strncmp(p->address[0], "unix:", 5) == 0) {
+        char first[128];
+        memcpy(first, p->address[0], sizeof first);
+        memcpy(p->address[0], p->address[1], sizeof first);
+        memcpy(p->address[1], first, sizeof first);
+    }
+    CHECK_STR(p->address[1], path);
+}
+
+static void clean_up(const char *dir)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/room", dir);
+    (void)unlink(path);
+    CHECK_EQ(rmdir(dir), 0);
+}
+
+static int enter(const char *address, const char *name)
+{
+    int fd = dial(address);
+    hear(fd, "* your name?\n");
+    say(fd, name);
+    say(fd, "\n");
+    return fd;
+}
+
+TEST_PLAIN(chat_carries_lines_between_tcp_and_unix_members)
+{
+    struct program p;
+    char dir[128];
+    start_chat(&p, dir, sizeof dir);
+    int ann = enter(p.address[0], "ann");
+    int bob = enter(p.address[1], "bob\r");
+    hear(ann, "* bob is here\n");
+    say(ann, "hello\n");
+    hear(bob, "ann: hello\n");
+    say(bob, "hi\r\nhow is it?\n");
+    hear(ann, "bob: hi\n");
+    hear(ann, "bob: how is it?\n");
+    say(bob, "\033[2Jboo\n");
+    hear(ann, "bob:  [2Jboo\n");
+    CHECK_EQ(close(bob), 0);
+    hear(ann, "* bob has left\n");
+    CHECK_EQ(close(ann), 0);
+    stop_server(&p);
+    clean_up(dir);
+}
+
+TEST_PLAIN(chat_says_goodbye_when_it_is_stopped)
+{
+    struct program p;
+    char dir[128], text[1024];
+    start_chat(&p, dir, sizeof dir);
+    int ann = enter(p.address[0], "ann");
+    int bob = enter(p.address[1], "bob");
+    hear(ann, "* bob is here\n");
+    int nameless = dial(p.address[0]);
+    hear(nameless, "* your name?\n");
+    CHECK_EQ(kill(p.pid, SIGTERM), 0);
+    int all[] = {ann, bob, nameless};
+    for (size_t i = 0; i < 3; i++) {
+        hear(all[i], "* goodbye: the room closes\n");
+        hear_the_end(all[i]);
+    }
+    CHECK_EQ(await(&p, text, sizeof text), 0);
+    CHECK_STR(text, "");
+    clean_up(dir);
+}
+
+TEST_PLAIN(chat_sends_a_line_that_is_too_long_home)
+{
+    static char line[5000];
+    struct program p;
+    char dir[128];
+    start_chat(&p, dir, sizeof dir);
+    int ann = enter(p.address[0], "ann");
+    int bob = enter(p.address[1], "bob");
+    hear(ann, "* bob is here\n");
+    memset(line, 'x', sizeof line - 1);
+    say(bob, line);
+    hear(ann, "* bob has left\n");
+    (void)read_line(bob, line, sizeof line);
+    CHECK_STR(line, "* goodbye: Message too long\n");
+    CHECK_EQ(close(ann) | close(bob), 0);
+    stop_server(&p);
+    clean_up(dir);
+}
+
+TEST_PLAIN(chat_drops_who_does_not_read_and_nobody_waits_for_it)
+{
+    static char line[1000], want[1100];
+    struct program p;
+    char dir[128], got[2048];
+    bool dropped = false;
+    start_chat(&p, dir, sizeof dir);
+    int slow = enter(p.address[1], "slow");
+    int ann = enter(p.address[0], "ann");
+    hear(slow, "* ann is here\n");
+    int bob = enter(p.address[0], "bob");
+    hear(ann, "* bob is here\n");
+    memset(line, 'x', sizeof line - 2);
+    line[sizeof line - 2] = '\n';
+    (void)snprintf(want, sizeof want, "ann: %s", line);
+    for (int i = 0; i < 5000 && !dropped; i++) {
+        say(ann, line);
+        (void)read_line(bob, got, sizeof got);
+        if (got[0] == '*') {
+            CHECK_STR(got, "* slow reads too slowly and had to go\n");
+            dropped = true;
+            (void)read_line(bob, got, sizeof got);
+        }
+        CHECK_STR(got, want);
+    }
+    CHECK(dropped);
+    hear(ann, "* slow reads too slowly and had to go\n");
+    CHECK_EQ(close(ann) | close(bob) | close(slow), 0);
+    stop_server(&p);
+    clean_up(dir);
+}

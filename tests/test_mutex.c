@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* test_mutex.c - ownership, hand-over and cancellation of weft_mutex. */
+#include <weft/fiber.h>
+#include <weft/mutex.h>
+#include <weft/nursery.h>
+#include <weft/scope.h>
+#include <weft/time.h>
+
+#include "harness.h"
+
+static int turns;
+
+/* Locks inside a scope of its own, passes a cancel point, and unlocks. */
+struct locker {
+    weft_mutex *mutex;
+    int (*lock)(weft_mutex *);
+    weft_scope scope;
+    int result; /* 1: still waiting */
+    int next, turn, unlocked;
+};
+
+static int locks(void *arg)
+{
+    struct locker *l = arg;
+    weft_scope_init(&l->scope);
+    CHECK_EQ(weft_scope_begin(&l->scope), 0);
+    l->result = l->lock(l->mutex);
+    l->turn = ++turns;
+    l->next = weft_checkpoint();
+    l->unlocked = weft_mutex_unlock(l->mutex);
+    return weft_scope_end(&l->scope, 0);
+}
+
+static void line_up(weft_nursery *n, weft_mutex *m, struct locker *l,
+                    unsigned count)
+{
+    CHECK_EQ(weft_nursery_open(n, NULL), 0);
+    CHECK_EQ(weft_mutex_lock(m), 0);
+    for (unsigned i = 0; i < count; i++) {
+        l[i] = (struct locker){.mutex = m, .lock = weft_mutex_lock};
+        l[i].result = 1;
+        CHECK_EQ(weft_spawn(n, locks, &l[i]), 0);
+    }
+    CHECK_EQ(weft_yield(), 0);
+}
+
+TEST(mtx_01_a_mutex_does_not_nest_and_is_unlocked_once)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    CHECK_EQ(weft_mutex_unlock(&m), -EPERM);
+    CHECK_EQ(weft_mutex_lock(&m), 0);
+    CHECK_EQ(weft_mutex_lock(&m), -EDEADLK);
+    CHECK_EQ(weft_mutex_lock_nc(&m), -EDEADLK);
+    CHECK_EQ(weft_mutex_trylock(&m), -EDEADLK);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_mutex_unlock(&m), -EPERM);
+    CHECK_EQ(weft_mutex_trylock(&m), 0);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+}
+
+TEST(mtx_02_an_unlocked_mutex_is_the_oldest_waiters)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    struct locker l[2];
+    line_up(&n, &m, l, 2);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_mutex_trylock(&m), -EBUSY);
+    CHECK_EQ(weft_mutex_unlock(&m), -EPERM);
+    CHECK_EQ(weft_mutex_lock(&m), 0); /* behind both */
+    CHECK_EQ(l[0].turn, 1);
+    CHECK_EQ(l[1].turn, 2);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+}
+
+static int locks_and_ends(void *arg)
+{
+    CHECK_EQ(weft_mutex_lock(arg), 0);
+    return weft_sleep(WEFT_MSEC(1));
+}
+
+TEST(mtx_03_a_mutex_whose_owner_ended_is_reported_to_all)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, locks_and_ends, &m), 0);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(weft_mutex_repair(&m), -EINVAL); /* it is alive */
+    CHECK_EQ(weft_mutex_lock(&m), -EOWNERDEAD);
+    CHECK_EQ(weft_mutex_unlock(&m), -EPERM);
+    CHECK_EQ(weft_mutex_lock(&m), -EOWNERDEAD);
+    CHECK_EQ(weft_mutex_lock_nc(&m), -EOWNERDEAD);
+    CHECK_EQ(weft_mutex_trylock(&m), -EOWNERDEAD);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(weft_mutex_repair(&m), 0);
+    CHECK_EQ(weft_mutex_lock(&m), -EDEADLK); /* repair took it */
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_mutex_repair(&m), -EINVAL);
+    CHECK_EQ(weft_mutex_lock(&m), 0);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+}
+
+TEST(mtx_03_every_waiter_of_a_dead_owner_is_woken)
+{
+    weft_mutex a = WEFT_MUTEX_INIT;
+    weft_nursery n, waiters;
+    struct locker l[3];
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, locks_and_ends, &a), 0);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(weft_nursery_open(&waiters, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        l[i] = (struct locker){.mutex = &a, .lock = weft_mutex_lock};
+        CHECK_EQ(weft_spawn(&waiters, locks, &l[i]), 0);
+    }
+    CHECK_EQ(weft_nursery_close(&waiters, 0), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(l[i].result, -EOWNERDEAD);
+        CHECK_EQ(l[i].turn, i + 1);
+        CHECK_EQ(l[i].unlocked, -EPERM);
+    }
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+}
+
+static weft_mutex several[3];
+
+static int locks_several_and_ends(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(weft_mutex_lock(&several[i]), 0);
+    }
+    CHECK_EQ(weft_mutex_unlock(&several[1]), 0);
+    return 0;
+}
+
+TEST(a_fiber_that_ends_leaves_only_the_mutexes_it_held)
+{
+    int rc;
+    WEFT_NURSERY(n, rc) {
+        rc = weft_spawn(&n, locks_several_and_ends, NULL);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(weft_mutex_trylock(&several[0]), -EOWNERDEAD);
+    CHECK_EQ(weft_mutex_trylock(&several[1]), 0);
+    CHECK_EQ(weft_mutex_trylock(&several[2]), -EOWNERDEAD);
+}
+
+TEST(mtx_06_a_cancelled_fiber_locks_for_its_clean_up)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    struct locker l;
+    line_up(&n, &m, &l, 1);
+    weft_scope_cancel(&l.scope, 0, NULL);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(l.result, -ECANCELED);
+    CHECK_EQ(l.unlocked, -EPERM);
+
+    l = (struct locker){.mutex = &m, .lock = weft_mutex_lock_nc, .result = 1};
+    CHECK_EQ(weft_spawn(&n, locks, &l), 0);
+    CHECK_EQ(weft_yield(), 0);
+    weft_scope_cancel(&l.scope, 0, NULL);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(l.result, 1); /* still in line */
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(l.result, 0);
+    CHECK_EQ(l.next, -ECANCELED);
+    CHECK_EQ(l.unlocked, 0);
+}
+
+TEST(lock_nc_parks_in_a_scope_cancelled_before)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_scope s;
+    int rc;
+    WEFT_NURSERY(n, rc) {
+        struct locker l = {.mutex = &m, .lock = weft_mutex_lock};
+        CHECK_EQ(weft_spawn(&n, locks, &l), 0);
+        weft_scope_init(&s);
+        CHECK_EQ(weft_scope_begin(&s), 0);
+        CHECK_EQ(weft_yield(), 0);
+        CHECK_EQ(weft_spawn(&n, locks_and_ends, &m), 0);
+        CHECK_EQ(weft_yield(), 0);
+        weft_scope_cancel(&s, 0, NULL);
+        CHECK_EQ(weft_mutex_lock_nc(&m), -EOWNERDEAD); /* 1 ms later */
+        CHECK_EQ(weft_scope_end(&s, 0), 0);
+    }
+    CHECK_EQ(rc, 0);
+}
+
+TEST(mtx_07_a_locked_block_is_skipped_in_a_cancelled_scope)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_scope s;
+    bool entered = false;
+    int rc = 1;
+    weft_scope_init(&s);
+    CHECK_EQ(weft_scope_begin(&s), 0);
+    weft_scope_cancel(&s, 0, NULL);
+    WEFT_LOCKED(&m, rc) {
+        entered = true;
+    }
+    CHECK_EQ(rc, -ECANCELED);
+    CHECK(!entered);
+    CHECK_EQ(weft_scope_end(&s, rc), 0);
+    CHECK_EQ(weft_mutex_trylock(&m), 0);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+}
+
+static weft_mutex block_mutex;
+
+static int leaves_the_block(int how)
+{
+    int rc;
+    WEFT_LOCKED(&block_mutex, rc) {
+        CHECK_EQ(weft_mutex_trylock(&block_mutex), -EDEADLK);
+        if (how == 0) break;
+        if (how == 1) continue;
+        if (how == 2) return 1;
+        if (how == 3) goto out;
+        rc = -EIO;
+    }
+    return rc;
+out:
+    return 2;
+}
+
+TEST(a_locked_block_unlocks_however_it_is_left)
+{
+    static const int results[] = {0, 0, 1, 2, -EIO};
+    for (int how = 0; how < 5; how++) {
+        CHECK_EQ(leaves_the_block(how), results[how]);
+        CHECK_EQ(weft_mutex_unlock(&block_mutex), -EPERM);
+        CHECK_EQ(weft_mutex_trylock(&block_mutex), 0);
+        CHECK_EQ(weft_mutex_unlock(&block_mutex), 0);
+    }
+}
+
+static int inside, entries;
+
+static int works_in_the_section(void *arg)
+{
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ(weft_mutex_lock(arg), 0);
+        CHECK_EQ(++inside, 1);
+        CHECK_EQ(weft_yield(), 0);
+        CHECK_EQ(weft_yield(), 0);
+        CHECK_EQ(inside--, 1);
+        entries++;
+        CHECK_EQ(weft_mutex_unlock(arg), 0);
+    }
+    return 0;
+}
+
+TEST(mtx_08_never_two_inside)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    int rc;
+    WEFT_NURSERY(n, rc) {
+        for (int i = 0; i < 5; i++) {
+            CHECK_EQ(weft_spawn(&n, works_in_the_section, &m), 0);
+        }
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(entries, 50);
+}
+
+TEST(a_lock_handed_over_survives_a_cancel_in_the_same_turn)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    struct locker l[2];
+    line_up(&n, &m, l, 2);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    weft_scope_cancel(&l[0].scope, 0, NULL);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(l[0].result, 0);
+    CHECK_EQ(l[0].next, -ECANCELED);
+    CHECK_EQ(l[0].unlocked, 0);
+    CHECK_EQ(l[1].result, 0);
+    CHECK_EQ(weft_mutex_trylock(&m), 0);
+}
+
+TEST(a_cancelled_waiter_is_passed_over)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    struct locker l[3];
+    line_up(&n, &m, l, 3);
+    weft_scope_cancel(&l[0].scope, 0, NULL);
+    weft_scope_cancel(&l[1].scope, 0, NULL);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(l[0].result, -ECANCELED);
+    CHECK_EQ(l[1].result, -ECANCELED);
+    CHECK_EQ(l[2].result, 0);
+    CHECK_EQ(l[2].unlocked, 0);
+}
+
+TEST(a_mutex_all_whose_waiters_were_cancelled_is_free_when_unlocked)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    struct locker l[2];
+    line_up(&n, &m, l, 2);
+    weft_nursery_cancel(&n, 0, NULL);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_mutex_trylock(&m), 0);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(l[0].result, -ECANCELED);
+}
+
+TEST(a_lock_in_a_deadline_times_out_without_the_lock)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    struct locker l;
+    line_up(&n, &m, &l, 1);
+    weft_scope_set_deadline(&l.scope, weft_after(WEFT_MSEC(5)));
+    CHECK_EQ(weft_sleep(WEFT_MSEC(6)), 0);
+    CHECK_EQ(l.result, -ECANCELED);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_mutex_trylock(&m), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+}
+
+static int unlocks_anothers(void *arg)
+{
+    CHECK_EQ(weft_mutex_trylock(arg), -EBUSY);
+    return weft_mutex_unlock(arg) == -EPERM ? 0 : -EIO;
+}
+
+TEST(only_the_owner_unlocks)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    int rc;
+    CHECK_EQ(weft_mutex_lock(&m), 0);
+    WEFT_NURSERY(n, rc) {
+        rc = weft_spawn(&n, unlocks_anothers, &m);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+}
