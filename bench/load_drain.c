@@ -15,6 +15,10 @@
  * made and the requests sent, so that it finds SIGTERM and a full backlog at
  * the same time.
  *
+ * With --churn each request has a connection of its own. Some may be lost then:
+ * a connection that the kernel completes between the last accept and the close
+ * of the listener is reset by the kernel, and no server can help it.
+ *
  * Ends with 0 when nothing was lost, 1 when something was, 2 when misused.
  */
 #include <weft.h>
@@ -32,7 +36,7 @@ static struct {
     pid_t server;
     unsigned conns;
     weft_time after; /* of load, before SIGTERM */
-    bool backlog;
+    bool backlog, churn;
 } opts = {.conns = 64, .after = WEFT_MSEC(100)};
 
 static struct {
@@ -49,8 +53,10 @@ struct client {
 
 static int send_request(weft_stream *s, bool in_pieces)
 {
-    static const char text[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    size_t len = sizeof text - 1, first = in_pieces ? len / 2 : len;
+    const char *text = opts.churn ? "GET / HTTP/1.1\r\nHost: localhost\r\n"
+                                    "Connection: close\r\n\r\n"
+                                  : "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    size_t len = strlen(text), first = in_pieces ? len / 2 : len;
     int err = weft_stream_write(s, text, first);
     if (err == 0) err = weft_stream_flush(s);
     if (err == 0 && in_pieces) {
@@ -112,8 +118,10 @@ static int client(void *arg)
         weft_stream s;
         weft_fd fd;
         int err = weft_dial(&fd, opts.address);
-        if (err == -ECONNREFUSED) tally.refused++;
-        if (err == -ECONNREFUSED) return 0;
+        if (err == -ECONNREFUSED || err == -ECONNRESET) {
+            tally.refused++;
+            return 0;
+        }
         if (err < 0) return err;
         weft_stream_init(&s, fd);
         err = ask(&s, me);
@@ -172,6 +180,8 @@ static bool read_args(int argc, char **argv)
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--backlog") == 0) {
             opts.backlog = true;
+        } else if (strcmp(argv[i], "--churn") == 0) {
+            opts.churn = true;
         } else if (strcmp(argv[i], "--conns") == 0 && i + 1 < argc) {
             opts.conns = (unsigned)strtoul(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--after") == 0 && i + 1 < argc) {
@@ -187,7 +197,7 @@ int main(int argc, char **argv)
 {
     if (!read_args(argc, argv)) {
         fprintf(stderr, "usage: %s HOST:PORT PID [--conns N] [--after MS] "
-                        "[--backlog]\n", argv[0]);
+                        "[--backlog] [--churn]\n", argv[0]);
         return 2;
     }
     int rc = weft_run(start, NULL, NULL);

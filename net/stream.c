@@ -107,11 +107,11 @@ static ssize_t fill(weft_stream *s)
     if (s->eof_) return 0;
     /* A fresh connection is rarely that quick: registering it, which has to
      * come anyhow, tells without a vain attempt. */
-    if (s->fresh_) {
-        s->fresh_ = false;
+    if (s->fresh_ && s->out_len_ == 0) {
         err = wait_for_input(s);
         if (err < 0) return err;
     }
+    s->fresh_ = false;
     for (;;) {
         ssize_t n;
         if (s->in_len_ == 0) {

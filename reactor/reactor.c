@@ -63,8 +63,8 @@ static long number_of(const void *object)
     return ((const struct wf_fd *)object)->number;
 }
 
-const struct wf_wait_kind wf_wait_read = {"read fd", number_of, abort_read};
-const struct wf_wait_kind wf_wait_write = {"write fd", number_of, abort_write};
+const struct wf_wait_kind wf_wait_read = {"read fd", number_of, NULL, abort_read};
+const struct wf_wait_kind wf_wait_write = {"write fd", number_of, NULL, abort_write};
 
 static int register_it(struct wf_reactor *r, struct wf_fd *e, unsigned events)
 {
@@ -179,7 +179,7 @@ static bool abort_starved(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind wait_for_number = {"a free descriptor", NULL,
+static const struct wf_wait_kind wait_for_number = {"a free descriptor", NULL, NULL,
                                                     abort_starved};
 
 int wf_fd_wait_for_number(void)
@@ -279,7 +279,8 @@ static bool turn(void *self, bool may_block)
     wf_clock_update();
     if (may_block) {
         timeout = idle_for(r);
-        if (timeout == INT64_MAX && waiting == 0) return false;
+        if (timeout == INT64_MAX && waiting == 0 && !r->kick_expected)
+            return false;
         if (timeout > 0 && r->opts.spin > 0 && spin(r)) timeout = 0;
     }
     if (r->registered > 0 || timeout > 0) {
@@ -328,6 +329,11 @@ void wf_reactor_close(void)
 struct wf_wheel *wf_reactor_wheel(void)
 {
     return &wf_reactor->wheel;
+}
+
+void wf_reactor_expect_kick(bool on)
+{
+    wf_reactor->kick_expected = on;
 }
 
 void *wf_reactor_handle(void)

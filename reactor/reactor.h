@@ -30,6 +30,9 @@ void wf_reactor_close(void);
 /* This thread's wheel. */
 struct wf_wheel *wf_reactor_wheel(void);
 
+/* Something outside may still call wf_reactor_kick: waiting is no deadlock. */
+void wf_reactor_expect_kick(bool on);
+
 /* Has the reactor of `handle` call `kicked` soon. From any thread or signal
  * handler, as long as that reactor is open. */
 void *wf_reactor_handle(void);

@@ -49,10 +49,12 @@ int wf_misuse(int code, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
 #ifdef WEFT_DEBUG
-    char line[224];
-    int len = snprintf(line, sizeof line, "weft: fiber %llu \"%s\": %s\n",
+    char line[256];
+    int len = snprintf(line, sizeof line - 1, "weft: fiber %llu \"%.64s\": %s",
                        (unsigned long long)weft_fiber_id(), weft_fiber_name(),
                        text);
+    if (len > (int)sizeof line - 2) len = (int)sizeof line - 2;
+    line[len++] = '\n';
     wf_os_say(2, line, (size_t)len);
 #endif
     return weft_fail_at(code, NULL, 0, "%s", text);

@@ -37,9 +37,37 @@ static void say(struct line *l, int fd)
     wf_os_say(fd, l->text, l->len);
 }
 
+static const weft_fiber *holder_of(const weft_fiber *f)
+{
+    if (f->state != WF_PARKED || !f->kind->holder) return NULL;
+    return f->kind->holder(f->object);
+}
+
+/* Does f wait for a fiber that waits for a fiber ... that waits for f? Two
+ * runners, one twice as fast: they meet if there is a cycle without f. */
+static bool in_cycle(const weft_fiber *f)
+{
+    const weft_fiber *slow = f, *fast = f;
+    do {
+        slow = holder_of(slow);
+        for (int i = 0; i < 2; i++) {
+            fast = fast ? holder_of(fast) : NULL;
+            if (fast == f) return true;
+        }
+    } while (fast && fast != slow);
+    return false;
+}
+
+struct dump {
+    int fd;
+    bool cycles; /* this pass shows those in a cycle, or those that are not */
+};
+
 static void describe(weft_fiber *f, void *arg)
 {
+    const struct dump *d = arg;
     struct line l = {.len = 0};
+    if (in_cycle(f) != d->cycles) return;
     add(&l, "  fiber %llu \"%.64s\" ", (unsigned long long)f->id,
         f->name ? f->name : "");
     if (f->state == WF_PARKED) {
@@ -49,6 +77,12 @@ static void describe(weft_fiber *f, void *arg)
             add(&l, "%ld", f->kind->number(f->object));
         else
             add(&l, "%p", f->object);
+        const weft_fiber *holder = holder_of(f);
+        if (holder)
+            add(&l, ", held by fiber %llu \"%.64s\"",
+                (unsigned long long)holder->id,
+                holder->name ? holder->name : "");
+        if (d->cycles) add(&l, ", in a cycle");
     } else {
         add(&l, "%s", f->unborn                ? "not started"
                       : f->state == WF_RUNNING ? "running"
@@ -56,7 +90,7 @@ static void describe(weft_fiber *f, void *arg)
     }
     if (f->cancelled) add(&l, ", cancelled");
     if (f->file) add(&l, " (spawned %.96s:%d)", f->file, f->line);
-    say(&l, *(int *)arg);
+    say(&l, d->fd);
 }
 
 void weft_dump(int fd)
@@ -68,7 +102,9 @@ void weft_dump(int fd)
     else
         add(&l, "weft: no run on this thread");
     say(&l, fd);
-    if (w) wf_fiber_each(describe, &fd);
+    if (!w) return;
+    wf_fiber_each(describe, &(struct dump){fd, true});
+    wf_fiber_each(describe, &(struct dump){fd, false});
 }
 
 void weft_stats_read(weft_stats *ret_stats)

@@ -8,6 +8,7 @@
  */
 #include <weft/error.h>
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,11 +107,12 @@ void wf_error_export(weft_fiber *f)
 const char *weft_strerror(int code)
 {
     if (code >= 0) return "success";
-    switch (-code) {
-    case ECANCELED: return "cancelled";
-    case ETIMEDOUT: return "timed out";
-    case EOWNERDEAD: return "the holder ended without letting go";
-    case ESHUTDOWN: return "closed to new work";
+    switch (code) {
+    case -ECANCELED: return "cancelled";
+    case -ETIMEDOUT: return "timed out";
+    case -EOWNERDEAD: return "the holder ended without letting go";
+    case -ESHUTDOWN: return "closed to new work";
+    case INT_MIN: return "unknown error";
     default: return strerror(-code);
     }
 }

@@ -33,6 +33,8 @@ struct wf_wait_kind {
     /* The number that users know the object by, such as a descriptor's; or
      * NULL, and it is shown by its address. */
     long (*number)(const void *object);
+    /* The fiber that alone can end the wait, such as a mutex's owner; or NULL. */
+    const weft_fiber *(*holder)(const void *object);
     /* Cancelled: unlink f from whatever it waits in, and say true to have it
      * woken with -ECANCELED; false to leave it parked until it is granted.
      * Called once a park. NULL: this wait cannot be cancelled. */

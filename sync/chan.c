@@ -102,9 +102,6 @@ void weft_chan_free(weft_chan *handle)
 {
     if (!handle) return;
     struct core *c = handle->core;
-    if (c->receivers.head_ || c->sending.head_ || c->joiners.head_)
-        wf_fatal("weft_chan_free: fibers still wait on the channel: close it "
-                 "and join them first");
     weft_chan_abort(handle);
     c->freed = true;
     destroy_if_unused(c);
@@ -167,7 +164,7 @@ static bool abort_send(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_send = {"channel to send", NULL, abort_send};
+static const struct wf_wait_kind to_send = {"channel to send", NULL, NULL, abort_send};
 
 /* 0, -EPIPE, or -EAGAIN where it would have to wait. */
 static inline int put(weft_chan *handle, const void *item)
@@ -217,7 +214,7 @@ static bool abort_recv(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_recv = {"channel to receive", NULL, abort_recv};
+static const struct wf_wait_kind to_recv = {"channel to receive", NULL, NULL, abort_recv};
 
 /* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait. */
 static inline int get(struct core *c, void *item)
@@ -273,7 +270,7 @@ static bool abort_join(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_join = {"channel to be done", NULL, abort_join};
+static const struct wf_wait_kind to_join = {"channel to be done", NULL, NULL, abort_join};
 
 int weft_chan_item_done(weft_chan *handle)
 {

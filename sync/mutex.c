@@ -24,8 +24,14 @@ static bool abort_lock(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_lock = {"mutex", NULL, abort_lock};
-static const struct wf_wait_kind to_lock_nc = {"mutex", NULL, NULL};
+static const weft_fiber *owner_of(const void *object)
+{
+    return ((const weft_mutex *)object)->owner_;
+}
+
+static const struct wf_wait_kind to_lock = {"mutex", NULL, owner_of,
+                                            abort_lock};
+static const struct wf_wait_kind to_lock_nc = {"mutex", NULL, owner_of, NULL};
 
 /* The usual case, that it is the only one held, takes a branch instead of a
  * load that waits for the last unlock's store. */

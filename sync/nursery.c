@@ -31,7 +31,7 @@ enum {
 
 enum { RECORDS = 16 };
 
-static const struct wf_wait_kind closing = {"nursery to close", NULL, NULL};
+static const struct wf_wait_kind closing = {"nursery to close", NULL, NULL, NULL};
 
 /* ---- opening ------------------------------------------------------------ */
 
@@ -246,7 +246,7 @@ static bool abort_spawner(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind for_a_place = {"place in nursery", NULL,
+static const struct wf_wait_kind for_a_place = {"place in nursery", NULL, NULL,
                                                 abort_spawner};
 
 int weft_spawn_wait_(weft_nursery *n, weft_fn fn, void *arg,

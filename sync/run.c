@@ -72,6 +72,7 @@ static int take_signals(void)
     err = wf_os_sigaction(SIGTERM, &act, &before_term);
     if (err < 0) goto restore_int;
     signals_are_mine = true;
+    wf_reactor_expect_kick(true);
     return 0;
 
 restore_int:

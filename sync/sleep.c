@@ -27,7 +27,7 @@ static bool abort_sleep(weft_fiber *f)
     return true; /* the timer comes due, finds nothing, and that is that */
 }
 
-static const struct wf_wait_kind asleep = {"sleep", NULL, abort_sleep};
+static const struct wf_wait_kind asleep = {"sleep", NULL, NULL, abort_sleep};
 
 int weft_sleep_until(weft_time t)
 {

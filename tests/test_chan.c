@@ -167,9 +167,9 @@ TEST(chn_08_producers_with_handles_end_the_channel_together)
         weft_nursery n;
         weft_chan *c = open_ints(&n, cap);
         for (int i = 0; i < 10; i++) {
-            CHECK_EQ(weft_spawn(&n, sends_three_and_is_done,
-                                weft_chan_sender(c)),
-                     0);
+            CHECK_EQ(
+                weft_spawn(&n, sends_three_and_is_done, weft_chan_sender(c)),
+                0);
         }
         weft_chan_sender_done(c);
         int item, got = 0, rc;

@@ -294,8 +294,8 @@ static int spoils_errno(void *arg)
 {
     for (int i = 0; i < 3; i++) {
         errno = 4711;
-        int err = *(weft_time *)arg ? weft_sleep(*(weft_time *)arg)
-                                    : weft_yield();
+        int err =
+            *(weft_time *)arg ? weft_sleep(*(weft_time *)arg) : weft_yield();
         CHECK_EQ(err, 0);
         CHECK_EQ(errno, 4711);
     }

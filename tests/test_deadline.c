@@ -9,8 +9,8 @@
 
 #include "harness.h"
 
-#define MS       WEFT_MSEC(1)
-#define CENTURY  (WEFT_SEC(86400) * 36525)
+#define MS      WEFT_MSEC(1)
+#define CENTURY (WEFT_SEC(86400) * 36525)
 
 static void open_after(weft_scope *s, weft_time ns, unsigned flags)
 {

@@ -369,7 +369,7 @@ static int read_and_cancel(void *arg)
 
 /* Both sockets become ready in one poll; the fiber woken first cancels the one
  * woken second, which has been granted by then. */
-TEST(a_reader_woken_and_then_cancelled_gets_its_octets_or_leaves_them)
+TEST(a_reader_that_is_woken_and_then_cancelled_gets_its_octets)
 {
     weft_fd p[2], q[2];
     char buf[16];
@@ -390,8 +390,7 @@ TEST(a_reader_woken_and_then_cancelled_gets_its_octets_or_leaves_them)
         CHECK_EQ(inner, 0);
     }
     CHECK_EQ(rc, 0);
-    CHECK(r.result == 3 || r.result == -ECANCELED);
-    if (r.result < 0) CHECK_EQ(weft_read(q[0], buf, sizeof buf), 3);
+    CHECK_EQ(r.result, 3);
     CHECK_EQ(weft_try_read(q[0], buf, sizeof buf), -EAGAIN);
     close_pair(p);
     close_pair(q);

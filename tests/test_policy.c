@@ -140,9 +140,8 @@ TEST(pol_04_on_exit_can_stop_the_rest_after_a_success)
 TEST(pol_04_on_exit_stops_a_supervised_rest_too)
 {
     weft_nursery n;
-    weft_nursery_opts opts = {.policy = WEFT_SUPERVISE,
-                              .on_exit = counts_exits,
-                              .user = exits};
+    weft_nursery_opts opts = {
+        .policy = WEFT_SUPERVISE, .on_exit = counts_exits, .user = exits};
     struct ending bad = {0, -EIO, false}, good = {WEFT_MSEC(2), 0, false};
     struct ending rest = {WEFT_FOREVER, 0, false};
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);

@@ -38,9 +38,9 @@ TEST(sco_21_the_function_forms_map_like_end)
     CHECK_EQ(weft_with_timeout(9 * ms, returns_from_the_middle, &bad), -EIO);
     CHECK_EQ(weft_with_timeout(-1, waits_for_ever, NULL), -ETIMEDOUT);
 
-    CHECK_EQ(weft_move_on_after(9 * ms, returns_from_the_middle, &seven,
-                                &expired),
-             7);
+    CHECK_EQ(
+        weft_move_on_after(9 * ms, returns_from_the_middle, &seven, &expired),
+        7);
     CHECK(!expired);
     CHECK_EQ(weft_move_on_after(ms, returns_from_the_middle, &seven, &expired),
              0);

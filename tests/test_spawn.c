@@ -53,8 +53,7 @@ TEST(spn_02_unless_cancelled_refuses_and_touches_nothing)
     CHECK_EQ(weft_spawn_ex(&n, counts, NULL, &opts), 0);
     CHECK_EQ(weft_yield(), 0);
     weft_nursery_cancel(&n, 0, NULL);
-    CHECK_EQ(weft_spawn_ex(&n, notes_its_checkpoint, &seen, &opts),
-             -ECANCELED);
+    CHECK_EQ(weft_spawn_ex(&n, notes_its_checkpoint, &seen, &opts), -ECANCELED);
     CHECK_EQ(weft_nursery_count(&n), 0);
     CHECK_EQ(weft_nursery_close(&n, 2), 2);
     CHECK_EQ(seen, 1);

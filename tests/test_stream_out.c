@@ -92,6 +92,22 @@ TEST(what_is_gathered_goes_out_before_a_wait_for_input)
     close_stream();
 }
 
+TEST(a_read_that_finds_input_does_not_wait_and_sends_nothing)
+{
+    const char *data;
+    open_stream();
+    for (int i = 0; i < 3; i++) {
+        say("more ");
+        CHECK_EQ(weft_write(p[1], "input", 5), 5);
+        CHECK_EQ(weft_stream_peek(&s, &data), 5);
+        weft_stream_consume(&s, 5);
+        CHECK_STR(heard(), "");
+    }
+    CHECK_EQ(weft_stream_flush(&s), 0);
+    CHECK_STR(heard(), "more more more ");
+    close_stream();
+}
+
 TEST(pipelined_requests_are_answered_with_one_send)
 {
     char buf[100];
@@ -146,11 +162,11 @@ TEST(close_sends_what_is_gathered)
 
 TEST(fini_drops_what_is_gathered_and_leaves_the_descriptor_open)
 {
-    open_stream();
-    say("never sent");
-    CHECK_EQ(weft_write(p[1], "unread", 6), 6);
     const char *data;
+    open_stream();
+    CHECK_EQ(weft_write(p[1], "unread", 6), 6);
     CHECK_EQ(weft_stream_peek(&s, &data), 6);
+    say("never sent");
     weft_stream_fini(&s);
     CHECK_STR(heard(), "");
     close_pair(p);

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 seconds=${1:-3}
 case $seconds in '' | *[!0-9]* | 0) echo "usage: $0 [SECONDS]" >&2; exit 2 ;; esac
 
-make -s examples bench-programs || exit 1
+make -s examples bench-programs >/dev/null || exit 1
 examples=build/examples
 bench=$(dirname "$(readlink -f $examples/http_server)")/../bench
 scratch=$(mktemp -d) || exit 1
@@ -198,7 +198,7 @@ dying_clients() {
     late=$(rss "$server")
     check "http_server outlives its clients, $round times" 'it does not answer' answers
     keeps_descriptors 'descriptors come back after clients were killed' "$before"
-    if [ $early = 0 ]; then
+    if [ "$early" = 0 ]; then
         skip 'memory stays as it is while clients are killed' 'too short a run'
     else
         check "memory stays as it is: $early KiB, then $late KiB" 'it grows' \
@@ -212,7 +212,7 @@ curl_parallel() {
     local n
     start http_server
     n=$(curl -s --max-time 30 --parallel --parallel-max 20 -o /dev/null \
-        -w '%{http_code}\n' "http://$address/[1-200]" | grep -cx 200)
+        -w '%{http_code}\n' "http://$address/[1-200]" 2>/dev/null | grep -cx 200)
     check 'curl gets 200 of 200, side by side' "it got $n" test "$n" = 200
     stops_well 'http_server ends with 0 after curl' 6
 }

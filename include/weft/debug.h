@@ -16,7 +16,10 @@
 
 WEFT_BEGIN_DECLS
 
-/** Writes a line for each fiber of this thread's scheduler to `fd`. */
+/**
+ * Writes a line for each fiber of this thread's scheduler to `fd`: first those
+ * that wait for each other in a circle, which nothing will end.
+ */
 WEFT_API void weft_dump(int fd);
 
 /** Counters of this thread's scheduler, all since it was started. */
