@@ -21,6 +21,11 @@ int wf_clock_is_virtual(void)
     return virtual_run;
 }
 
+int64_t wf_clock_read(void)
+{
+    return virtual_run ? wf_now : wf_os_clock();
+}
+
 void wf_clock_update(void)
 {
     if (!virtual_run) wf_now = wf_os_clock();

@@ -14,6 +14,9 @@ extern __thread int64_t wf_now;
 /* Moves wf_now on to the clock, or, in a virtual run, leaves it. */
 void wf_clock_update(void);
 
+/* The time by now, for who must not be early; wf_now stays. */
+int64_t wf_clock_read(void);
+
 /* Starts a run; ends it. In a virtual run only wf_clock_jump moves time. */
 void wf_clock_open(int is_virtual);
 void wf_clock_jump(int64_t to);

@@ -19,8 +19,6 @@
 
 #include <weft/fiber.h>
 
-#include <string.h>
-
 #include "runtime/annotate.h"
 #include "runtime/clock.h"
 #include "runtime/leaks.h"
@@ -125,7 +123,7 @@ static inline weft_fiber *take_next(struct wf_sched *w)
     return w->ring[head & w->mask];
 }
 
-static int grow_ring(struct wf_sched *w, size_t fibers)
+int wf_ring_grow(struct wf_sched *w, size_t fibers)
 {
     size_t room = w->ring ? (size_t)w->mask + 1 : 0;
     if (fibers < room) return 0;
@@ -191,14 +189,6 @@ back:
     *w->errno_at = kept_errno;
 }
 
-static void free_block(struct wf_sched *w, weft_fiber *f)
-{
-    f->state = WF_DEAD;
-    f->sp = w->free_blocks;
-    w->free_blocks = f;
-    w->live--;
-}
-
 /* Runs one fiber after the other on this stack, as long as the next one is
  * new and wants a stack like this. */
 static void fiber_main(void *arg)
@@ -212,7 +202,7 @@ static void fiber_main(void *arg)
         *w->errno_at = 0;
         w->opts.body(f);
         check_fpu(w);
-        free_block(w, f);
+        wf_block_free(w, f);
         next = take_next(w);
         if (!next || !next->unborn || next->stack || next->pool != mine->pool)
             break;
@@ -290,6 +280,11 @@ void wf_set_cancelled(weft_fiber *f, bool on)
     if (f->kind->abort(f)) wf_wake(f, -ECANCELED);
 }
 
+void wf_fiber_start(weft_fiber *f)
+{
+    push(wf_sched, f);
+}
+
 /* ---- cancel points ------------------------------------------------------ */
 
 /* A loop that ignores -ECANCELED must not freeze the thread. */
@@ -346,7 +341,7 @@ int wf_sched_open(const struct wf_sched_opts *o)
 #ifdef WF_TSAN
     w->tsan_fiber = __tsan_get_current_fiber();
 #endif
-    if (grow_ring(w, 0) < 0) {
+    if (wf_ring_grow(w, 0) < 0) {
         wf_free(w, sizeof *w);
         return -ENOMEM;
     }
@@ -385,10 +380,7 @@ void wf_sched_close(void)
     wf_leaks_here.fibers += w->live;
     WF_ASSERT(w->live == 0);
     wf_free(w->ring, ((size_t)w->mask + 1) * sizeof *w->ring);
-    for (struct wf_blocks *b = w->blocks, *next; b; b = next) {
-        next = b->next;
-        wf_free(b, sizeof *b + b->count * w->opts.block_bytes);
-    }
+    wf_blocks_fini(w);
     for (struct wf_stack_pool *p = w->pools, *next; p; p = next) {
         next = p->next;
         wf_stack_pool_fini(p);
@@ -401,119 +393,4 @@ void wf_sched_close(void)
 bool wf_sched_is_open(void)
 {
     return wf_sched != NULL;
-}
-
-/* ---- birth -------------------------------------------------------------- */
-
-static int add_blocks(struct wf_sched *w)
-{
-    size_t count = w->block_count < 64 ? 64 : 256;
-    size_t bytes = w->opts.block_bytes;
-    struct wf_blocks *b = wf_alloc(sizeof *b + count * bytes);
-    if (!b) return -ENOMEM;
-    b->next = w->blocks;
-    b->count = count;
-    w->blocks = b;
-    w->block_count += count;
-    for (size_t i = count; i-- > 0;) {
-        weft_fiber *f = memset(b->at + i * bytes, 0, bytes);
-        f->waiter.fiber_ = f;
-        f->state = WF_DEAD;
-        f->sp = w->free_blocks;
-        w->free_blocks = f;
-    }
-    return 0;
-}
-
-static struct wf_stack_pool *pool_of(struct wf_sched *w, size_t bytes)
-{
-    if (bytes == 0) return &w->pool;
-    for (struct wf_stack_pool *p = w->pools; p; p = p->next)
-        if (p->usable >= bytes && p->usable - bytes < 4096) return p;
-    struct wf_stack_pool *p = wf_alloc(sizeof *p);
-    if (!p) return NULL;
-    wf_stack_pool_init(p, bytes, w->opts.guard_bytes);
-    p->next = w->pool.next;
-    w->pool.next = p;
-    return p;
-}
-
-/* Ids are taken from the process a million at a time: no atomic per spawn. */
-static uint64_t new_id(struct wf_sched *w)
-{
-    enum { RANGE = 1 << 20 };
-    static uint64_t given;
-    if (w->next_id == w->last_id) {
-        w->next_id = __atomic_fetch_add(&given, RANGE, __ATOMIC_RELAXED);
-        w->last_id = w->next_id + RANGE;
-    }
-    return ++w->next_id;
-}
-
-weft_fiber *wf_fiber_new(size_t stack_bytes)
-{
-    struct wf_sched *w = wf_sched;
-    struct wf_stack_pool *pool = &w->pool;
-    if (w->live >= w->mask && grow_ring(w, w->live + 1) < 0) return NULL;
-    if (!w->free_blocks && add_blocks(w) < 0) return NULL;
-    if (stack_bytes) {
-        pool = pool_of(w, stack_bytes);
-        if (!pool) return NULL;
-    }
-    if (wf_stack_promise(pool) < 0) return NULL;
-
-    weft_fiber *f = w->free_blocks;
-    w->free_blocks = f->sp;
-    f->sp = NULL;
-    f->state = WF_NEW;
-    f->cancelled = f->aborted = f->daemon = f->copied = false;
-    f->unborn = true;
-    f->refused = 0;
-    f->stack = NULL;
-    f->pool = pool;
-    f->id = new_id(w);
-    f->name = f->file = NULL;
-    f->line = 0;
-    f->error = NULL;
-    w->live++;
-    w->spawned++;
-    return f;
-}
-
-void *wf_fiber_reserve(weft_fiber *f, size_t bytes)
-{
-    if (bytes > f->pool->usable / 4) return NULL;
-    bytes = (bytes + 15) & ~(size_t)15;
-    if (!f->stack) f->stack = wf_stack_take(f->pool);
-    f->sp = f->stack->top - bytes;
-    return f->sp;
-}
-
-void wf_fiber_start(weft_fiber *f)
-{
-    push(wf_sched, f);
-}
-
-void wf_fiber_drop(weft_fiber *f)
-{
-    if (f->stack)
-        wf_stack_release(f->stack);
-    else
-        wf_stack_unpromise(f->pool);
-    free_block(wf_sched, f);
-}
-
-void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg)
-{
-    struct wf_sched *w = wf_sched;
-    for (struct wf_blocks *b = w->blocks; b; b = b->next)
-        for (size_t i = 0; i < b->count; i++) {
-            weft_fiber *f = (void *)(b->at + i * w->opts.block_bytes);
-            if (f->state != WF_DEAD) fn(f, arg);
-        }
-}
-
-size_t wf_fiber_count(void)
-{
-    return wf_sched ? wf_sched->live : 0;
 }

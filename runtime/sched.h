@@ -48,4 +48,18 @@ struct wf_sched {
 
 extern __thread struct wf_sched *wf_sched;
 
+/* Room in the ring for so many fibers and one more: 0 or -ENOMEM. */
+int wf_ring_grow(struct wf_sched *w, size_t fibers);
+
+/* blocks.c */
+void wf_blocks_fini(struct wf_sched *w);
+
+static inline void wf_block_free(struct wf_sched *w, weft_fiber *f)
+{
+    f->state = WF_DEAD;
+    f->sp = w->free_blocks;
+    w->free_blocks = f;
+    w->live--;
+}
+
 #endif

@@ -51,5 +51,6 @@ int weft_sleep_until(weft_time t)
 int weft_sleep(weft_time ns)
 {
     if (ns <= 0) return weft_yield();
-    return weft_sleep_until(wf_time_add(weft_now(), ns));
+    /* From now, not from the beginning of a turn that may have been long. */
+    return weft_sleep_until(wf_time_add(wf_clock_read(), ns));
 }

@@ -28,4 +28,8 @@ void must_run_in_process(void (*body)(void *arg), void *arg);
 /* Under a sanitizer or Valgrind, which take faults and memory limits amiss. */
 bool a_tool_is_watching(void);
 
+/* Under Valgrind, which counts descriptors by itself: a call that returns one
+ * too many has happened, and its descriptor is closed at once. */
+bool valgrind_is_watching(void);
+
 #endif

@@ -112,6 +112,7 @@ static int waits_in_vain(void *arg)
 
 static int deadlocks_beside_others(void *arg)
 {
+    static bool hands[] = {true, false};
     int rc;
     (void)arg;
     WEFT_NURSERY(n, rc) {
@@ -119,9 +120,9 @@ static int deadlocks_beside_others(void *arg)
             rc = weft_spawn_ex(&n, waits_in_vain, NULL,
                                (&(weft_spawn_opts){.name = "innocent"}));
         }
-        rc = weft_spawn_ex(&n, takes_both, (&(bool){true}),
+        rc = weft_spawn_ex(&n, takes_both, &hands[0],
                            (&(weft_spawn_opts){.name = "lefthander"}));
-        rc = weft_spawn_ex(&n, takes_both, (&(bool){false}),
+        rc = weft_spawn_ex(&n, takes_both, &hands[1],
                            (&(weft_spawn_opts){.name = "righthander"}));
     }
     return rc;

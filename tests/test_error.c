@@ -336,9 +336,9 @@ static void keep_unhandled(const weft_error *e)
 
 static int returns_out_of_a_block(void)
 {
-    int rc;
+    int rc, length = 3;
     WEFT_NURSERY(n, rc) {
-        CHECK_EQ(weft_spawn(&n, fails_with_a_text, &(int){3}), 0);
+        CHECK_EQ(weft_spawn(&n, fails_with_a_text, &length), 0);
         return 0;
     }
     return rc;

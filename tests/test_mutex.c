@@ -283,6 +283,7 @@ TEST(a_lock_handed_over_survives_a_cancel_in_the_same_turn)
     CHECK_EQ(l[0].unlocked, 0);
     CHECK_EQ(l[1].result, 0);
     CHECK_EQ(weft_mutex_trylock(&m), 0);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
 }
 
 TEST(a_cancelled_waiter_is_passed_over)
@@ -327,6 +328,7 @@ TEST(a_lock_in_a_deadline_times_out_without_the_lock)
     CHECK_EQ(weft_mutex_unlock(&m), 0);
     CHECK_EQ(weft_mutex_trylock(&m), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
 }
 
 static int unlocks_anothers(void *arg)

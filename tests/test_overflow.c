@@ -57,9 +57,10 @@ static int recurse_fiber(void *unused)
 /* Touches only the far end: with a guard of a page it would jump over it. */
 static __attribute__((noinline)) int big_frame_fiber(void *unused)
 {
-    volatile char frame[200 * 1024];
+    char frame[200 * 1024];
     (void)unused;
     frame[0] = 1;
+    __asm__ volatile("" : : "r"(frame) : "memory"); /* it may be seen there */
     return frame[0];
 }
 

@@ -288,6 +288,16 @@ TEST_REAL(clk_05_a_real_sleep_is_never_shorter_than_asked)
     }
 }
 
+TEST_REAL(clk_05_not_even_after_a_long_computation)
+{
+    double start = real_seconds();
+    while (real_seconds() - start < 0.005) {
+    }
+    start = real_seconds();
+    CHECK_EQ(weft_sleep(WEFT_MSEC(4)), 0);
+    CHECK(real_seconds() - start >= 0.004);
+}
+
 TEST_REAL(a_real_deadline_ends_a_real_sleep)
 {
     int rc;

@@ -8,8 +8,9 @@
  *     report(weft_now() - start);
  *
  * Time is monotonic nanoseconds in an int64_t: a duration, or a moment. The
- * clock is read once a scheduler turn, so weft_now() is a load. A sleep never
- * ends early; fibers that sleep until the same moment wake in the order in
+ * clock is read once a scheduler turn, so weft_now() is a load, and deadlines
+ * "after" so long count from there. A sleep reads the clock and never ends
+ * early; fibers that sleep until the same moment wake in the order in
  * which they went to sleep. There are no time-out arguments in weft: a scope
  * (weft/scope.h) puts a deadline on everything done inside it.
  */
