@@ -130,10 +130,16 @@ static long parse_head(struct request *r, const char *p, size_t len)
     const char *line_end = memchr(p, '\n', len);
     *r = (struct request){.body = -1};
     if (!line_end) return 0;
+    /* One empty line before a request is passed over (RFC 9112, 2.2). */
+    if (line_end == p + 1 && *p == '\r') {
+        p += 2;
+        line_end = memchr(p, '\n', len - 2);
+        if (!line_end) return 0;
+    }
     p = request_line(r, p, line_end + 1);
     if (!p) return -1;
     for (;;) {
-        if (end - p < 2) return 0;
+        if (p == end || (*p == '\r' && p + 1 == end)) return 0;
         if (p[0] == '\r' && p[1] == '\n') break;
         const char *name = p;
         p = skip(p, end, TOKEN);
@@ -276,26 +282,6 @@ static int serve_one(weft_conn *c, weft_stream *s)
     return err < 0 ? err : close ? CLOSE : GO_ON;
 }
 
-/* What the peer still sends after our last answer is read and dropped for a
- * moment; closing at once would reset the connection, and the answer with it
- * (RFC 9112, 9.6). */
-static int linger(weft_conn *c, weft_stream *s)
-{
-    int rc;
-    WEFT_MOVE_ON_AFTER(rc, WEFT_SEC(1)) {
-        const char *data;
-        ssize_t n;
-        rc = weft_stream_flush(s);
-        if (rc < 0) break;
-        rc = weft_shutdown_write(c->fd);
-        if (rc < 0) break;
-        while ((n = weft_stream_peek(s, &data)) > 0)
-            weft_stream_consume(s, (size_t)n);
-        rc = (int)n;
-    }
-    return rc;
-}
-
 static int serve(weft_conn *c)
 {
     weft_stream s;
@@ -306,8 +292,8 @@ static int serve(weft_conn *c)
             rc = serve_one(c, &s);
         }
     }
-    if (rc == CLOSE) rc = linger(c, &s);
-    int err = weft_stream_close(&s);
+    int err = rc == CLOSE ? weft_stream_finish(&s, WEFT_SEC(1))
+                          : weft_stream_close(&s);
     return rc < 0 ? rc : err;
 }
 

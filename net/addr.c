@@ -91,10 +91,10 @@ int weft_addr_parse(weft_addr *a, const char *text)
     weft_addr parsed = {.len = 0};
     int err = parse(&parsed, text);
     if (err == -ENAMETOOLONG)
-        return weft_fail(err, "address %.40s...: the path is too long", text);
+        return weft_fail_at(err, NULL, 0, "address %.40s...: the path is too long", text);
     if (err < 0)
-        return weft_fail(err,
-                         "\"%.60s\" is no address like 127.0.0.1:80, [::1]:80 "
+        return weft_fail_at(err, NULL, 0,
+                            "\"%.60s\" is no address like 127.0.0.1:80, [::1]:80 "
                          "or unix:/path",
                          text);
     *a = parsed;

@@ -44,11 +44,11 @@ int weft_listen(weft_fd *ret_listener, const char *address,
     int err = weft_addr_parse(&a, address);
     if (err < 0) return err;
     err = weft_socket(a.sa.ss_family, SOCK_STREAM, 0, &fd);
-    if (err < 0) return weft_fail(err, "listen %s", address);
+    if (err < 0) return weft_fail_at(err, NULL, 0, "listen %s", address);
     err = open_listener(fd, &a, o ? o : &defaults);
     if (err < 0) {
         weft_close(fd);
-        return weft_fail(err, "listen %s", address);
+        return weft_fail_at(err, NULL, 0, "listen %s", address);
     }
     *ret_listener = fd;
     return 0;
@@ -81,12 +81,12 @@ int weft_dial(weft_fd *ret_conn, const char *address)
     int err = weft_addr_parse(&a, address);
     if (err < 0) return err;
     err = weft_socket(a.sa.ss_family, SOCK_STREAM, 0, &fd);
-    if (err < 0) return weft_fail(err, "dial %s", address);
+    if (err < 0) return weft_fail_at(err, NULL, 0, "dial %s", address);
     if (a.sa.ss_family != AF_UNIX) err = weft_set_nodelay(fd, true);
     if (err == 0) err = weft_connect(fd, (const struct sockaddr *)&a.sa, a.len);
     if (err < 0) {
         weft_close(fd);
-        return weft_fail(err, "dial %s", address);
+        return weft_fail_at(err, NULL, 0, "dial %s", address);
     }
     *ret_conn = fd;
     return 0;

@@ -16,6 +16,8 @@
 #include <weft/stream.h>
 
 #include <weft/fiber.h>
+#include <weft/scope.h>
+#include <weft/socket.h>
 
 #include <string.h>
 
@@ -82,11 +84,15 @@ void weft_stream_init(weft_stream *s, weft_fd fd)
     *s = (weft_stream){.tenant_ = {move_out}, .fd_ = fd, .fresh_ = true};
 }
 
+static int flush_locked(weft_stream *s);
+
 /* Sends what is gathered, unless another fiber is at it. */
 static int flush_before_waiting(weft_stream *s)
 {
-    if (s->out_len_ == 0 || s->writing_) return 0;
-    return weft_stream_flush(s);
+    if (s->out_len_ == 0 || weft_mutex_trylock(&s->sending_) < 0) return 0;
+    int err = flush_locked(s);
+    weft_mutex_unlock(&s->sending_);
+    return err;
 }
 
 /* Waits for input where there is none. */
@@ -226,13 +232,11 @@ static void release_output(weft_stream *s)
     s->out_from_ = s->out_len_ = 0;
 }
 
-int weft_stream_flush(weft_stream *s)
+/* Others may add to what is gathered while this waits; it all goes. */
+static int flush_locked(weft_stream *s)
 {
-    if (s->out_error_) return s->out_error_;
-    if (s->out_len_ == 0) return weft_checkpoint();
-    s->writing_ = true;
-    int err = 0;
-    while (s->out_len_ > 0) {
+    int err = s->out_error_;
+    while (err == 0 && s->out_len_ > 0) {
         ssize_t n = weft_write(s->fd_, s->out_ + s->out_from_, s->out_len_);
         if (n < 0) {
             err = (int)n;
@@ -241,25 +245,35 @@ int weft_stream_flush(weft_stream *s)
         s->out_from_ += (size_t)n;
         s->out_len_ -= (size_t)n;
     }
-    s->writing_ = false;
     if (err == 0) release_output(s);
     /* Cancelled, all that is left is still here: it may be tried again. */
     if (err < 0 && err != -ECANCELED) s->out_error_ = err;
     return err;
 }
 
-/* More than fits: what is gathered goes first, then this, from where it is. */
+int weft_stream_flush(weft_stream *s)
+{
+    int err = weft_mutex_lock(&s->sending_);
+    if (err < 0) return err;
+    err = flush_locked(s);
+    weft_mutex_unlock(&s->sending_);
+    return err;
+}
+
+/* More than a buffer: what is gathered goes first, then this from where it
+ * is, with nobody in between. */
 static int write_through(weft_stream *s, const char *data, size_t len)
 {
-    int err = weft_stream_flush(s);
+    size_t done;
+    int err = weft_mutex_lock(&s->sending_);
     if (err < 0) return err;
-    if (len >= WEFT_BUFFER_BYTES) {
-        size_t done;
+    err = flush_locked(s);
+    if (err == 0) {
         err = weft_write_all(s->fd_, data, len, &done);
         if (err < 0 && (err != -ECANCELED || done > 0)) s->out_error_ = err;
-        return err;
     }
-    return weft_stream_write(s, data, len);
+    weft_mutex_unlock(&s->sending_);
+    return err;
 }
 
 int weft_stream_write(weft_stream *s, const void *data, size_t len)
@@ -268,8 +282,11 @@ int weft_stream_write(weft_stream *s, const void *data, size_t len)
     if (err < 0) return err;
     if (s->out_error_) return s->out_error_;
     if (len == 0) return 0;
-    if (s->out_from_ + s->out_len_ + len > WEFT_BUFFER_BYTES)
-        return write_through(s, data, len);
+    if (len >= WEFT_BUFFER_BYTES) return write_through(s, data, len);
+    while (s->out_from_ + s->out_len_ + len > WEFT_BUFFER_BYTES) {
+        err = weft_stream_flush(s);
+        if (err < 0) return err;
+    }
     if (!s->out_) {
         s->out_ = weft_buffer_get();
         if (!s->out_) return -ENOMEM;
@@ -283,6 +300,25 @@ void weft_stream_fini(weft_stream *s)
 {
     release_input(s);
     release_output(s);
+}
+
+static int drop_input(void *arg)
+{
+    weft_stream *s = arg;
+    const char *data;
+    ssize_t n;
+    while ((n = weft_stream_peek(s, &data)) > 0)
+        weft_stream_consume(s, (size_t)n);
+    return (int)n;
+}
+
+int weft_stream_finish(weft_stream *s, weft_time linger)
+{
+    int err = weft_stream_flush(s);
+    if (err == 0) err = weft_shutdown_fd(s->fd_, SHUT_WR);
+    if (err == 0) err = weft_move_on_after(linger, drop_input, s, NULL);
+    int closed = weft_stream_close(s);
+    return err < 0 ? err : closed;
 }
 
 int weft_stream_close(weft_stream *s)

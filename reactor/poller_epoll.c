@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 
+#include "runtime/annotate.h"
 #include "runtime/os.h"
 
 enum { BATCH = 256 };
@@ -52,6 +53,7 @@ int wf_poller_open(struct wf_poller **ret_poller)
     err = control(p->epoll, EPOLL_CTL_ADD, p->wake, WAKE_KEY,
                   EPOLLIN | EPOLLET);
     if (err < 0) goto close_wake;
+    p->no_pwait2 = wf_under_valgrind();
     *ret_poller = p;
     return 0;
 

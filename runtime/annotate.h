@@ -41,12 +41,30 @@ void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
+/* For functions that switch: TSan would count their entry on one stack and
+ * their exit on another. */
+#ifdef WF_TSAN
+#define WF_SWITCHES __attribute__((no_sanitize("thread")))
+#else
+#define WF_SWITCHES
+#endif
+
 #if !defined(WEFT_NO_VALGRIND) && defined(__has_include)
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
 #define WF_VALGRIND 1
 #endif
 #endif
+
+/* Valgrind knows fewer system calls than the kernel, and says so each time. */
+static inline int wf_under_valgrind(void)
+{
+#ifdef WF_VALGRIND
+    return (int)RUNNING_ON_VALGRIND;
+#else
+    return 0;
+#endif
+}
 
 static inline unsigned wf_note_stack_mapped(const void *low, const void *high)
 {

@@ -16,7 +16,11 @@
 #include "runtime/os.h"
 #include "runtime/park.h"
 
-static __thread weft_error outside;
+enum { GROUP = 16 };
+
+/* A copy of main's group, or one failure outside any fiber. */
+static __thread weft_error outside_group[GROUP];
+#define outside outside_group[0]
 static void (*unhandled_hook)(const weft_error *e);
 
 void wf_error_free(weft_error *e)
@@ -96,12 +100,14 @@ const weft_error *weft_last_error(void)
 
 void wf_error_export(weft_fiber *f)
 {
-    if (!f->error) {
-        outside = (weft_error){0};
-        return;
+    outside = (weft_error){0};
+    size_t n = 0;
+    for (const weft_error *e = f->error; e && n < GROUP; e = e->next, n++) {
+        outside_group[n] = *e;
+        outside_group[n].inner = NULL; /* that ends with the fiber */
+        outside_group[n].next = NULL;
+        if (n > 0) outside_group[n - 1].next = &outside_group[n];
     }
-    outside = *f->error;
-    outside.next = outside.inner = NULL; /* what hangs on it goes with it */
 }
 
 const char *weft_strerror(int code)

@@ -62,7 +62,7 @@ static inline void check_fpu(const struct wf_sched *w)
 
 /* ---- sanitizers: before a switch, and after one ------------------------- */
 
-static inline void before_switch(struct wf_sched *w, const weft_fiber *to,
+WF_SWITCHES static inline void before_switch(struct wf_sched *w, const weft_fiber *to,
                                  void **fake_save)
 {
 #ifdef WF_ASAN
@@ -80,7 +80,7 @@ static inline void before_switch(struct wf_sched *w, const weft_fiber *to,
     (void)fake_save;
 }
 
-static inline void after_switch(struct wf_sched *w, void *fake)
+WF_SWITCHES static inline void after_switch(struct wf_sched *w, void *fake)
 {
 #ifdef WF_ASAN
     const void *low;
@@ -160,11 +160,11 @@ static void *birth(weft_fiber *f)
     return f->sp ? f->sp : f->stack->top;
 }
 
-static void fiber_main(void *arg);
+WF_SWITCHES static void fiber_main(void *arg);
 
 /* Has the running stack, whose pointer goes to *save, go on with `next`, or
  * with the thread's own stack if that is NULL. */
-__attribute__((noinline)) static void suspend(struct wf_sched *w, void **save,
+WF_SWITCHES __attribute__((noinline)) static void suspend(struct wf_sched *w, void **save,
                                               weft_fiber *next)
 {
     void *fake = NULL;
@@ -191,7 +191,7 @@ back:
 
 /* Runs one fiber after the other on this stack, as long as the next one is
  * new and wants a stack like this. */
-static void fiber_main(void *arg)
+WF_SWITCHES static void fiber_main(void *arg)
 {
     struct wf_sched *w = wf_sched;
     weft_fiber *f = arg, *next;

@@ -8,7 +8,7 @@
  *     int err = weft_listen(&l, "127.0.0.1:80", NULL);
  *     if (err < 0) weft_error_print(2, err);
  *
- *     listen 127.0.0.1:80: Permission denied (in fiber 1 "main", server.c:31)
+ *     listen 127.0.0.1:80: Permission denied (in fiber 7 "http", server.c:31)
  *
  * Your own code adds to it the same way:
  *
@@ -31,7 +31,8 @@ typedef struct weft_error {
     int code;
     uint64_t fiber;                 /* 0: failed outside any fiber */
     char name[24];                  /* that fiber's name, perhaps cut short */
-    const char *file;               /* where it was noted, or the fiber spawned */
+    const char *file;               /* where weft_fail stands; for failures of
+                                       weft, where the fiber was spawned */
     int line;
     char msg[104];
     const struct weft_error *next;  /* later failures of the same group */

@@ -16,6 +16,10 @@
  * is idle when `linger` is over sees the end of its input; whatever is left
  * after `drain` is cancelled.
  *
+ * A connection that the kernel completes in the moment between the last accept
+ * and the close of the listener is reset; only a second listener on the port
+ * could take it.
+ *
  * A handler that fails does not disturb the others. weft_dump shows them all.
  */
 #ifndef WEFT_SERVE_H

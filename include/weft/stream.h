@@ -19,7 +19,8 @@
  * with one system call. An idle stream owns no buffer at all.
  *
  * A cancelled read has consumed nothing. One fiber may read while another
- * writes; the reader then leaves flushing to the writer.
+ * writes: a reader that has to wait sends what is gathered, unless the writer
+ * is at it just then.
  */
 #ifndef WEFT_STREAM_H
 #define WEFT_STREAM_H
@@ -27,6 +28,7 @@
 #include <weft/base.h>
 #include <weft/buffer.h>
 #include <weft/io.h>
+#include <weft/mutex.h>
 
 WEFT_BEGIN_DECLS
 
@@ -39,7 +41,8 @@ typedef struct weft_stream {
     char *out_;          /* octets to be sent, from out_ + out_from_ */
     size_t out_from_, out_len_;
     int out_error_;      /* what broke the sending side, for good */
-    bool fresh_, eof_, writing_;
+    bool fresh_, eof_;
+    weft_mutex sending_; /* one fiber at a time writes */
 } weft_stream;
 
 /** *s reads and writes `fd`, which stays yours until weft_stream_close. */
@@ -106,6 +109,16 @@ WEFT_API void weft_stream_fini(weft_stream *s);
  * the sending came to. Parks. Returns 0, or why the sending failed.
  */
 WEFT_PARKS int weft_stream_close(weft_stream *s);
+
+/**
+ * The polite end after a last answer: sends what is gathered, ends this side's
+ * sending, and reads and drops what still comes until the peer has ended too,
+ * or `linger` is over; then closes. Closing with input unread would reset the
+ * connection, and take the answer with it (RFC 9112, 9.6).
+ *
+ * Parks. Returns 0, or why it could not end politely; closed in any case.
+ */
+WEFT_PARKS int weft_stream_finish(weft_stream *s, weft_time linger);
 
 WEFT_END_DECLS
 
