@@ -86,6 +86,16 @@ static inline void wf_note_stack_unmapped(unsigned id)
 #endif
 }
 
+/* Octets below the stack pointer are about to be looked at, on purpose. */
+static inline void wf_note_stack_scanned(const void *low, size_t bytes)
+{
+#ifdef WF_VALGRIND
+    (void)VALGRIND_MAKE_MEM_DEFINED(low, bytes);
+#endif
+    (void)low;
+    (void)bytes;
+}
+
 /* A stack goes to its next fiber: what the last one left there is not data. */
 static inline void wf_note_stack_reused(void *low, size_t bytes)
 {

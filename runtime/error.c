@@ -110,6 +110,17 @@ void wf_error_export(weft_fiber *f)
     }
 }
 
+/* strerror() would allocate for a number that it does not know. */
+static const char *text_of(int number)
+{
+#if defined(__GLIBC__)
+    static __thread char unknown[48];
+    return strerror_r(number, unknown, sizeof unknown);
+#else
+    return strerror(number);
+#endif
+}
+
 const char *weft_strerror(int code)
 {
     if (code >= 0) return "success";
@@ -119,7 +130,7 @@ const char *weft_strerror(int code)
     case -EOWNERDEAD: return "the holder ended without letting go";
     case -ESHUTDOWN: return "closed to new work";
     case INT_MIN: return "unknown error";
-    default: return strerror(-code);
+    default: return text_of(-code);
     }
 }
 

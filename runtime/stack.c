@@ -227,6 +227,9 @@ void wf_stack_pool_trim(struct wf_stack_pool *p, int64_t now)
 size_t wf_stack_high_water(const struct wf_stack *s)
 {
     const char *at = s->low;
+    const char *sp = __builtin_frame_address(0);
+    if (sp > s->low && sp < s->top)
+        wf_note_stack_scanned(s->low, (size_t)(sp - s->low));
     while (at < s->top && *at == 0) at++;
     return (size_t)(s->top - at);
 }

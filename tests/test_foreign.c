@@ -200,6 +200,7 @@ TEST(what_is_weft_s_own_cannot_be_waited_for_as_foreign)
     open_pair(p);
     int number = weft_fd_number(p[0]);
     CHECK_EQ(weft_wait_fd(number, WEFT_READABLE), -EBUSY);
+    CHECK_EQ(weft_wait_fd(number, WEFT_WRITABLE), -EBUSY); /* ready or not */
     weft_forget_fd(number); /* and this does not harm it */
     CHECK_EQ(weft_write(p[1], "x", 1), 1);
     CHECK_EQ(weft_read(p[0], &c, 1), 1);

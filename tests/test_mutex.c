@@ -124,6 +124,22 @@ TEST(mtx_03_every_waiter_of_a_dead_owner_is_woken)
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
 }
 
+TEST(a_waiter_told_of_the_owners_death_is_not_cancelled_any_more)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    struct locker l = {.mutex = &m, .lock = weft_mutex_lock, .result = 1};
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, locks_and_ends, &m), 0);
+    CHECK_EQ(weft_spawn(&n, locks, &l), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0); /* asked for before the owner did */
+    CHECK_EQ(weft_yield(), 0);             /* it ends, the waiter is ready */
+    weft_scope_cancel(&l.scope, 0, NULL);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(l.result, -EOWNERDEAD);
+    CHECK_EQ(l.next, -ECANCELED);
+}
+
 static weft_mutex several[3];
 
 static int locks_several_and_ends(void *arg)

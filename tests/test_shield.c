@@ -138,6 +138,27 @@ TEST(taking_a_shield_down_wakes_who_is_parked_below)
     }
 }
 
+TEST(a_nursery_that_loses_its_shield_loses_its_children)
+{
+    weft_scope outer;
+    weft_nursery n;
+    int before = 1, after = 1;
+    open_scope(&outer);
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    weft_scope_set_shield(weft_nursery_scope(&n), true);
+    weft_scope_cancel(&outer, -EIO, NULL);
+    CHECK_EQ(weft_spawn(&n, sleeps_a_while, &before), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC(6)), 0);
+    CHECK_EQ(before, 0);
+    CHECK_EQ(weft_spawn(&n, sleeps_a_while, &after), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
+    CHECK_EQ(after, 1);
+    weft_scope_set_shield(weft_nursery_scope(&n), false);
+    CHECK_EQ(weft_nursery_close(&n, 0), -ECANCELED);
+    CHECK_EQ(after, -ECANCELED);
+    CHECK_EQ(weft_scope_end(&outer, -ECANCELED), -EIO);
+}
+
 TEST(a_shield_that_stays_lets_the_sleep_end)
 {
     struct parked p = {.has_inner = true};

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_io_edges.c - wakes that must not be missed, and places in line that
+ * must not be lost: where a read is short though more is there, where one edge
+ * has to serve several fibers, and where a newcomer gets in between.
+ */
+#include <weft/error.h>
+#include <weft/io.h>
+#include <weft/scope.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "harness.h"
+#include "sockets.h"
+
+/* Reads `want` with a deadline, as it would hang for ever otherwise. */
+static void check_reads(weft_fd fd, const char *want)
+{
+    char buf[64];
+    int rc;
+    WEFT_FAIL_AFTER(rc, WEFT_MSEC(200))
+        rc = (int)weft_read(fd, buf, sizeof buf - 1);
+    buf[rc < 0 ? 0 : rc] = '\0';
+    CHECK_STR(rc < 0 ? weft_strerror(rc) : buf, want);
+}
+
+static void connect_raw(weft_fd listener, int fd)
+{
+    weft_addr at;
+    CHECK_EQ(weft_local_addr(listener, &at), 0);
+    CHECK_EQ(connect(fd, (struct sockaddr *)&at.sa, at.len), 0);
+}
+
+/* ---- short reads that are not the last ---------------------------------- */
+
+/* TCP stops a read at the urgent mark, and goes on behind it. */
+TEST_REAL(a_read_that_stops_at_urgent_data_does_not_miss_what_follows)
+{
+    weft_fd listener, conn;
+    CHECK_EQ(weft_listen(&listener, "127.0.0.1:0", NULL), 0);
+    int raw = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(raw >= 0);
+    connect_raw(listener, raw);
+    CHECK_EQ(weft_accept(listener, &conn, NULL), 0);
+    struct call r = {.fd = conn};
+    int rc;
+    WEFT_NURSERY(n, rc) { /* registered, so that there are edges to miss */
+        CHECK_EQ(weft_spawn(&n, read_some, &r), 0);
+        settle();
+        CHECK_EQ(send(raw, "first", 5, 0), 5);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(send(raw, "before", 6, 0), 6);
+    CHECK_EQ(send(raw, "!", 1, MSG_OOB), 1);
+    CHECK_EQ(send(raw, "behind", 6, 0), 6);
+    settle();
+    check_reads(conn, "before");
+    check_reads(conn, "behind");
+    CHECK_EQ(close(raw), 0);
+    CHECK_EQ(weft_close(conn), 0);
+    CHECK_EQ(weft_close(listener), 0);
+}
+
+static void send_with_descriptor(weft_fd fd, const char *text)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {(void *)(uintptr_t)text, strlen(text)};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof control};
+    int passed = 0;
+    memset(&control, 0, sizeof control);
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &passed, sizeof passed);
+    CHECK_EQ(weft_sendmsg(fd, &msg, 0), strlen(text));
+}
+
+/* A Unix socket stops a read behind octets that came with a descriptor. */
+TEST(a_read_that_stops_at_a_passed_descriptor_does_not_miss_what_follows)
+{
+    weft_fd p[2];
+    int rc;
+    open_pair(p);
+    struct call r = {.fd = p[1]};
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, read_some, &r), 0);
+        settle();
+        CHECK_EQ(weft_write(p[0], "first", 5), 5);
+    }
+    CHECK_EQ(rc, 0);
+    send_with_descriptor(p[0], "one");
+    CHECK_EQ(weft_write(p[0], "two", 3), 3);
+    settle();
+    check_reads(p[1], "one"); /* read(2) closes what was passed */
+    check_reads(p[1], "two");
+    close_pair(p);
+}
+
+TEST(a_message_with_a_descriptor_does_not_hide_the_octets_behind_it)
+{
+    char buf[64], control[64];
+    weft_fd p[2];
+    int rc, passed;
+    open_pair(p);
+    struct call r = {.fd = p[1]};
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, read_some, &r), 0);
+        settle();
+        CHECK_EQ(weft_write(p[0], "first", 5), 5);
+    }
+    CHECK_EQ(rc, 0);
+    send_with_descriptor(p[0], "one");
+    CHECK_EQ(weft_write(p[0], "two", 3), 3);
+    settle();
+    struct iovec iov = {buf, sizeof buf};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control,
+                         .msg_controllen = sizeof control};
+    CHECK_EQ(weft_recvmsg(p[1], &msg, 0), 3);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
+    CHECK(header && header->cmsg_type == SCM_RIGHTS);
+    memcpy(&passed, CMSG_DATA(header), sizeof passed);
+    CHECK_EQ(close(passed), 0);
+    check_reads(p[1], "two");
+    close_pair(p);
+}
+
+/* ---- one edge, several fibers ------------------------------------------- */
+
+static int write_one(void *arg)
+{
+    struct call *c = arg;
+    return note_return(c, weft_write(c->fd, c->buf, 1));
+}
+
+TEST(writers_of_a_datagram_socket_are_all_served_in_order)
+{
+    enum { WRITERS = 5 };
+    struct call w[WRITERS];
+    weft_fd p[2];
+    char c;
+    int turns = 0, rc;
+    CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_DGRAM, p), 0);
+    while (weft_try_write(p[0], "-", 1) == 1) continue;
+    WEFT_NURSERY(n, rc) {
+        for (int i = 0; i < WRITERS; i++) {
+            w[i] = (struct call){.fd = p[0], .turns = &turns};
+            w[i].buf[0] = (char)('a' + i);
+            CHECK_EQ(weft_spawn(&n, write_one, &w[i]), 0);
+        }
+        settle();
+        CHECK_EQ(turns, 0);
+        while (weft_try_read(p[1], &c, 1) == 1) CHECK_EQ(c, '-'); /* room */
+        settle();
+        if (turns < WRITERS) weft_nursery_cancel(&n, 0, NULL);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(w[0].result, 1);
+    for (int i = 1; i < WRITERS; i++) {
+        CHECK_EQ(w[i].result, 1);
+        CHECK_EQ(w[i].turn, i + 1);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        CHECK_EQ(weft_read(p[1], &c, 1), 1);
+        CHECK_EQ(c, 'a' + i);
+    }
+    close_pair(p);
+}
+
+static int read_one_datagram(void *arg)
+{
+    struct call *c = arg;
+    return note_return(c, weft_read(c->fd, c->buf, sizeof c->buf));
+}
+
+TEST(datagrams_that_came_together_wake_as_many_readers)
+{
+    struct call r[4];
+    weft_fd p[2];
+    int rc;
+    CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_DGRAM, p), 0);
+    WEFT_NURSERY(n, rc) {
+        for (int i = 0; i < 4; i++) {
+            r[i] = (struct call){.fd = p[1]};
+            CHECK_EQ(weft_spawn(&n, read_one_datagram, &r[i]), 0);
+        }
+        settle();
+        for (int i = 0; i < 3; i++) CHECK_EQ(weft_write(p[0], "x", 1), 1);
+        settle();
+        for (int i = 0; i < 3; i++) CHECK(r[i].returned);
+        CHECK(!r[3].returned);
+        CHECK_EQ(weft_write(p[0], "x", 1), 1);
+    }
+    CHECK_EQ(rc, 0);
+    close_pair(p);
+}
+
+/* ---- places in line ----------------------------------------------------- */
+
+struct thief {
+    weft_fd wake, from;
+    bool stole;
+};
+
+static int steal_a_connection(void *arg)
+{
+    struct thief *t = arg;
+    weft_fd conn;
+    char c;
+    CHECK_EQ(weft_read(t->wake, &c, 1), 1);
+    if (weft_try_accept(t->from, &conn, NULL) == 0) {
+        t->stole = true;
+        CHECK_EQ(weft_close(conn), 0);
+    }
+    return 0;
+}
+
+/* Both become ready in one poll, the thief first; the acceptor then finds
+ * nothing, and has to wait again: before those who came after it. */
+TEST_REAL(an_acceptor_that_finds_nothing_keeps_its_place_in_line)
+{
+    struct call a[3];
+    weft_fd p[2], listener;
+    int turns = 0, rc, raw[4];
+    open_pair(p);
+    CHECK_EQ(weft_listen(&listener, "127.0.0.1:0", NULL), 0);
+    for (int i = 0; i < 4; i++) raw[i] = socket(AF_INET, SOCK_STREAM, 0);
+    WEFT_NURSERY(n, rc) {
+        struct thief thief = {p[0], listener, false};
+        CHECK_EQ(weft_spawn(&n, steal_a_connection, &thief), 0);
+        settle();
+        for (int i = 0; i < 3; i++) {
+            a[i] = (struct call){.fd = listener, .turns = &turns};
+            CHECK_EQ(weft_spawn(&n, accept_one, &a[i]), 0);
+        }
+        settle();
+        CHECK_EQ(weft_write(p[1], "x", 1), 1);
+        connect_raw(listener, raw[0]);
+        settle();
+        CHECK_EQ(turns, thief.stole ? 0 : 1);
+        for (int i = thief.stole ? 1 : 2; i < 4; i++) {
+            connect_raw(listener, raw[i]);
+            settle();
+        }
+        while (turns < 3) CHECK_EQ(weft_sleep(WEFT_USEC(200)), 0);
+    }
+    CHECK_EQ(rc, 0);
+    for (int i = 0; i < 3; i++) CHECK_EQ(a[i].turn, i + 1);
+    for (int i = 0; i < 4; i++) CHECK_EQ(close(raw[i]), 0);
+    CHECK_EQ(weft_close(listener), 0);
+    close_pair(p);
+}
+
+/* ---- closed behind our back --------------------------------------------- */
+
+TEST(a_number_closed_by_close_and_adopted_again_ends_the_old_handle)
+{
+    weft_fd old[2], now[2];
+    char c;
+    int rc;
+    open_pair(old);
+    struct call r = {.fd = old[0]};
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, read_some, &r), 0);
+        settle();
+        CHECK_EQ(close(weft_fd_number(old[0])), 0); /* a bug, but not weft's */
+        CHECK_EQ(weft_close(old[1]), 0);
+        open_pair(now);
+        CHECK_EQ(now[0].slot, old[0].slot);
+        settle();
+        CHECK(r.returned);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(r.result, -EBADF);
+    CHECK_EQ(weft_write(old[0], "x", 1), -EBADF);
+    CHECK_EQ(weft_close(old[0]), -EBADF);
+    CHECK_EQ(weft_write(now[0], "x", 1), 1);
+    CHECK_EQ(weft_read(now[1], &c, 1), 1);
+    close_pair(now);
+}
