@@ -12,7 +12,8 @@
 
 enum wf_fd_kind {
     WF_FD_NONE = 0,  /* nothing here, or not any more */
-    WF_FD_STREAM,    /* stream socket: a short read means it is empty */
+    WF_FD_STREAM,    /* TCP: a short read means that it is empty */
+    WF_FD_LOCAL,     /* Unix streams, where it may mean a passed descriptor */
     WF_FD_DATAGRAM,  /* other sockets: drained to EAGAIN, many may wait */
     WF_FD_LISTENER,  /* many may wait */
     WF_FD_PIPE,      /* pipes, terminals, devices: drained to EAGAIN */
@@ -27,7 +28,9 @@ struct wf_fd {
     uint8_t ready;       /* WF_IN, WF_OUT, WF_HUP, as far as is known */
     bool registered;
     bool muted;          /* a listener nobody waits at: not reported */
-    weft_waitq_ readers, writers; /* a waiter's n_: the events it wants */
+    bool local;          /* a listener of Unix sockets */
+    weft_waitq_ readers, writers; /* a waiter's n_: the events it
+                                     wants; item_: its ticket */
 };
 
 enum { WF_FDS_PER_CHUNK = 128 };

@@ -16,6 +16,7 @@ struct wf_reactor {
     struct wf_wheel wheel;
     struct wf_reactor_opts opts;
     size_t waiting;       /* fibers parked on descriptors */
+    uintptr_t tickets;    /* given to operations that had to wait */
     size_t registered;    /* descriptors the poller knows */
     weft_waitq_ starved;  /* accepting fibers without a free descriptor */
     struct wf_timer retry; /* ... which then try again anyhow */
@@ -26,16 +27,13 @@ struct wf_reactor {
 
 extern __thread struct wf_reactor *wf_reactor;
 
-/* Parks the caller until `e` is ready for `events`, in the queue of readers
- * or writers. 0 or the events that came, -ECANCELED, -EBADF, -ENOMEM. */
-int wf_fd_park(struct wf_fd *e, unsigned events,
-               const struct wf_wait_kind *kind);
-
-/* The same as a step of an operation on handle `fd`: -EBUSY if somebody else
- * waits there already, -ECANCELED also if it was cancelled before, -EBADF
- * also if it was closed after the wake. */
+/* Parks the caller, as a step of an operation on handle `fd`, until `e` is
+ * ready for `events`, in the queue of readers or writers. *ticket is 0 at the
+ * operation's first step and keeps its place in line at the next ones. Returns
+ * the events that came; -ECANCELED, -EBADF (also if it was closed after the
+ * wake), -EBUSY if somebody else waits where only one may, -ENOMEM. */
 int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
-               const struct wf_wait_kind *kind);
+               const struct wf_wait_kind *kind, uintptr_t *ticket);
 
 /* Wakes all who wait on `e` with `result`. */
 void wf_fd_wake_all(struct wf_fd *e, int result);
@@ -61,6 +59,9 @@ static inline struct wf_fd *wf_fd_of(weft_fd fd)
 
 /* Takes over `number`, whose kind is known. 0 or -ENOMEM. */
 int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd);
+
+/* Is the socket one of this machine only? */
+bool wf_fd_is_local(int number);
 
 extern const struct wf_wait_kind wf_wait_read, wf_wait_write;
 

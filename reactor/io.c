@@ -36,6 +36,14 @@ int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd)
     return 0;
 }
 
+bool wf_fd_is_local(int fd)
+{
+    int domain = AF_UNIX;
+    socklen_t len = sizeof domain;
+    (void)wf_os_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+    return domain == AF_UNIX;
+}
+
 static int kind_of(int fd)
 {
     struct stat st;
@@ -53,7 +61,8 @@ static int kind_of(int fd)
     len = sizeof value;
     err = wf_os_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &len);
     if (err < 0) return err;
-    return value ? WF_FD_LISTENER : WF_FD_STREAM;
+    return value ? WF_FD_LISTENER : wf_fd_is_local(fd) ? WF_FD_LOCAL
+                                                       : WF_FD_STREAM;
 }
 
 int weft_fd_adopt(int fd, weft_fd *ret_fd)
@@ -75,6 +84,7 @@ int weft_fd_adopt(int fd, weft_fd *ret_fd)
     /* It may hold something already. */
     struct wf_fd *e = wf_fd_of(*ret_fd);
     e->ready = WF_IN | WF_OUT;
+    e->local = kind == WF_FD_LISTENER && wf_fd_is_local(fd);
     return 0;
 }
 
@@ -133,7 +143,7 @@ static ssize_t try_read(struct wf_fd *e, void *buf, size_t len)
     if (n == -EAGAIN)
         e->ready &= (uint8_t)~WF_IN;
     else if (n > 0 && (size_t)n < len && e->kind == WF_FD_STREAM &&
-             !(e->ready & WF_HUP))
+             !(e->ready & (WF_HUP | WF_PRI)))
         e->ready &= (uint8_t)~WF_IN;
     return n;
 }
@@ -162,29 +172,6 @@ static ssize_t try_write(struct wf_fd *e, const void *buf, size_t len)
 
 /* ---- try, and if there is nothing, park --------------------------------- */
 
-/* May one more fiber wait here? */
-static bool crowded(const struct wf_fd *e, const weft_waitq_ *q)
-{
-    return !wf_waitq_empty(q) && e->kind != WF_FD_DATAGRAM &&
-           e->kind != WF_FD_LISTENER;
-}
-
-int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
-               const struct wf_wait_kind *kind)
-{
-    weft_waitq_ *q = kind == &wf_wait_write ? &e->writers : &e->readers;
-    if (crowded(e, q))
-        return wf_misuse(-EBUSY,
-                         "descriptor %d: another fiber already waits to %s it",
-                         e->number, kind == &wf_wait_write ? "write" : "read");
-    if (wf_self()->cancelled) return weft_pass_();
-    int got = wf_fd_park(e, events, kind);
-    /* Between the wake and this line the descriptor may have been closed, and
-     * its number opened again. */
-    if (got >= 0 && e->generation != fd.generation) return -EBADF;
-    return got < 0 ? got : got & (int)(events | WF_HUP);
-}
-
 static struct wf_fd *enter(weft_fd fd, int *ret_err)
 {
     int err = weft_pass_();
@@ -195,6 +182,7 @@ static struct wf_fd *enter(weft_fd fd, int *ret_err)
 
 ssize_t weft_read(weft_fd fd, void *buf, size_t len)
 {
+    uintptr_t ticket = 0;
     int err;
     struct wf_fd *e = enter(fd, &err);
     if (!e) return err;
@@ -203,7 +191,7 @@ ssize_t weft_read(weft_fd fd, void *buf, size_t len)
             ssize_t n = try_read(e, buf, len);
             if (n != -EAGAIN) return n;
         }
-        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read);
+        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read, &ticket);
         if (err < 0) return err;
     }
 }
@@ -219,6 +207,7 @@ ssize_t weft_try_read(weft_fd fd, void *buf, size_t len)
 
 ssize_t weft_readv(weft_fd fd, const struct iovec *iov, int count)
 {
+    uintptr_t ticket = 0;
     int err;
     struct wf_fd *e = enter(fd, &err);
     if (!e) return err;
@@ -228,21 +217,31 @@ ssize_t weft_readv(weft_fd fd, const struct iovec *iov, int count)
             if (n != -EAGAIN) return n;
             e->ready &= (uint8_t)~WF_IN;
         }
-        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read);
+        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read, &ticket);
         if (err < 0) return err;
     }
 }
 
+/* Another fiber is half way through its octets on this stream. */
+static int not_in_the_middle(weft_fd fd, struct wf_fd *e)
+{
+    uintptr_t ticket = 0;
+    if (wf_waitq_empty(&e->writers) || e->kind == WF_FD_DATAGRAM) return 0;
+    return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, &ticket); /* -EBUSY */
+}
+
 ssize_t weft_write(weft_fd fd, const void *buf, size_t len)
 {
+    uintptr_t ticket = 0;
     int err;
     struct wf_fd *e = enter(fd, &err);
     if (!e) return err;
-    if (crowded(e, &e->writers)) return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+    err = not_in_the_middle(fd, e);
+    if (err < 0) return err;
     for (;;) {
         ssize_t n = try_write(e, buf, len);
         if (n != -EAGAIN) return n;
-        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, &ticket);
         if (err < 0) return err;
     }
 }
@@ -257,10 +256,12 @@ ssize_t weft_writev(weft_fd fd, const struct iovec *iov, int count)
 {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
                          .msg_iovlen = (size_t)count};
+    uintptr_t ticket = 0;
     int err;
     struct wf_fd *e = enter(fd, &err);
     if (!e) return err;
-    if (crowded(e, &e->writers)) return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+    err = not_in_the_middle(fd, e);
+    if (err < 0) return err;
     for (;;) {
         ssize_t n = is_socket(e) ? wf_os_sendmsg(e->number, &msg, MSG_NOSIGNAL)
                     : e->kind == WF_FD_FILE
@@ -268,7 +269,7 @@ ssize_t weft_writev(weft_fd fd, const struct iovec *iov, int count)
                         : write_quietly(e->number, iov, count);
         if (n != -EAGAIN) return n;
         e->ready &= (uint8_t)~WF_OUT;
-        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, &ticket);
         if (err < 0) return err;
     }
 }
@@ -302,6 +303,7 @@ int weft_read_exact(weft_fd fd, void *buf, size_t len, size_t *ret_done)
 
 int weft_wait(weft_fd fd, int events)
 {
+    uintptr_t ticket = 0;
     int err;
     struct wf_fd *e = enter(fd, &err);
     if (!e) return err;
@@ -310,7 +312,7 @@ int weft_wait(weft_fd fd, int events)
     if (e->kind == WF_FD_FILE) return (int)want;
     if (e->ready & want) return (int)(e->ready & (want | WF_HUP));
     return wf_fd_wait(fd, e, want,
-                      want == WF_OUT ? &wf_wait_write : &wf_wait_read);
+                      want == WF_OUT ? &wf_wait_write : &wf_wait_read, &ticket);
 }
 
 static int ready_now(int fd, unsigned want)
@@ -328,24 +330,25 @@ static int ready_now(int fd, unsigned want)
 
 int weft_wait_fd(int fd, int events)
 {
+    uintptr_t ticket = 0;
     int err = weft_pass_();
     if (err < 0) return err;
     unsigned want = (unsigned)events & (WF_IN | WF_OUT);
-    if (!want || fd < 0) return fd < 0 ? -EBADF : -EINVAL;
-    int ready = ready_now(fd, want);
-    if (ready != 0) return ready;
-
-    struct wf_reactor *r = wf_reactor;
-    struct wf_fd *e = wf_fdtable_make(&r->fds, fd);
+    if (fd < 0) return -EBADF;
+    if (!want) return -EINVAL;
+    struct wf_fd *e = wf_fdtable_make(&wf_reactor->fds, fd);
     if (!e) return -ENOMEM;
     if (e->kind != WF_FD_NONE && e->kind != WF_FD_FOREIGN)
         return wf_misuse(-EBUSY,
                          "weft_wait_fd: descriptor %d is one of weft's own: "
                          "use weft_wait, or release it first",
                          fd);
-    if (e->kind == WF_FD_NONE) wf_fdtable_open(&r->fds, e, WF_FD_FOREIGN);
+    int ready = ready_now(fd, want);
+    if (ready != 0) return ready;
+    if (e->kind == WF_FD_NONE)
+        wf_fdtable_open(&wf_reactor->fds, e, WF_FD_FOREIGN);
     return wf_fd_wait((weft_fd){(uint32_t)fd, e->generation}, e, want,
-                      want == WF_OUT ? &wf_wait_write : &wf_wait_read);
+                      want == WF_OUT ? &wf_wait_write : &wf_wait_read, &ticket);
 }
 
 void weft_forget_fd(int fd)

@@ -75,7 +75,8 @@ void wf_poller_close(struct wf_poller *p)
 
 static uint32_t mask(enum wf_poll_mode mode, unsigned events)
 {
-    if (mode == WF_EDGE) return EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    if (mode == WF_EDGE)
+        return EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
     return (events & WF_IN ? EPOLLIN | EPOLLRDHUP : 0u) |
            (events & WF_OUT ? EPOLLOUT : 0u) |
            (mode == WF_ONCE ? EPOLLONESHOT : 0u);
@@ -144,7 +145,8 @@ int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,
             .key = p->got[i].data.u64,
             .ready = (e & EPOLLIN || e & EPOLLRDHUP || gone ? WF_IN : 0u) |
                      (e & EPOLLOUT || gone ? WF_OUT : 0u) |
-                     (e & EPOLLRDHUP || gone ? WF_HUP : 0u),
+                     (e & EPOLLRDHUP || gone ? WF_HUP : 0u) |
+                     (e & EPOLLPRI ? WF_PRI : 0u),
         };
     }
     return out;

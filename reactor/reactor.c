@@ -110,10 +110,24 @@ static unsigned wanted(const struct wf_fd *e)
     return events;
 }
 
-int wf_fd_park(struct wf_fd *e, unsigned events,
-               const struct wf_wait_kind *kind)
+/* By ticket, so that who was woken in vain stands where he stood. */
+static void stand_in_line(weft_waitq_ *q, struct weft_waiter_ *w)
 {
-    struct wf_reactor *r = wf_reactor;
+    struct weft_waiter_ *before = q->tail_;
+    while (before && before->item_ > w->item_) before = before->prev_;
+    if (before == q->tail_) {
+        wf_waitq_push(q, w);
+        return;
+    }
+    w->prev_ = before;
+    w->next_ = before ? before->next_ : q->head_;
+    w->next_->prev_ = w;
+    *(before ? &before->next_ : &q->head_) = w;
+}
+
+static int park(struct wf_reactor *r, struct wf_fd *e, unsigned events,
+                const struct wf_wait_kind *kind, uintptr_t ticket)
+{
     if (!e->registered || e->muted || e->kind == WF_FD_FOREIGN) {
         int err = register_it(r, e, events | wanted(e));
         if (err == -EPERM) return (int)events; /* always ready */
@@ -121,10 +135,37 @@ int wf_fd_park(struct wf_fd *e, unsigned events,
         e->muted = false;
     }
     wf_poller_expect(r->poller, e->number, events);
-    weft_waitq_ *q = kind == &wf_wait_write ? &e->writers : &e->readers;
-    wf_self()->waiter.n_ = events;
+    struct weft_waiter_ *w = &wf_self()->waiter;
+    w->n_ = events;
+    w->item_ = (void *)ticket;
+    stand_in_line(kind == &wf_wait_write ? &e->writers : &e->readers, w);
     count_waiting(r, 1);
-    return wf_waitq_park(q, kind, e);
+    return wf_park(kind, e);
+}
+
+/* May one more fiber wait here? */
+static bool crowded(const struct wf_fd *e, const struct wf_wait_kind *kind)
+{
+    const weft_waitq_ *q = kind == &wf_wait_write ? &e->writers : &e->readers;
+    return !wf_waitq_empty(q) && e->kind != WF_FD_DATAGRAM &&
+           e->kind != WF_FD_LISTENER;
+}
+
+int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
+               const struct wf_wait_kind *kind, uintptr_t *ticket)
+{
+    struct wf_reactor *r = wf_reactor;
+    if (crowded(e, kind))
+        return wf_misuse(-EBUSY,
+                         "descriptor %d: another fiber already waits to %s it",
+                         e->number, kind == &wf_wait_write ? "write" : "read");
+    if (wf_self()->cancelled) return weft_pass_();
+    if (*ticket == 0) *ticket = ++r->tickets;
+    int got = park(r, e, events, kind, *ticket);
+    /* Between the wake and this line the descriptor may have been closed, and
+     * its number opened again. */
+    if (got >= 0 && e->generation != fd.generation) return -EBADF;
+    return got < 0 ? got : got & (int)(events | WF_HUP);
 }
 
 static void wake_first(weft_waitq_ *q, int result)
@@ -152,7 +193,10 @@ static void wake_ready(struct wf_fd *e, unsigned ready)
         wf_wake(w->fiber_, (int)ready);
         if (e->kind == WF_FD_LISTENER) return; /* one connection, one wake */
     }
-    if (ready & WF_OUT) wake_first(&e->writers, (int)ready);
+    if (!(ready & WF_OUT)) return;
+    do
+        wake_first(&e->writers, (int)ready);
+    while (!wf_waitq_empty(&e->writers));
 }
 
 static void take_event(struct wf_reactor *r, const struct wf_event *ev)

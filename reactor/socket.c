@@ -24,14 +24,19 @@ static int no_run(const char *call)
     return wf_misuse(-EPERM, "%s: no run on this thread", call);
 }
 
+static enum wf_fd_kind kind_of(int family, int type)
+{
+    if (type != SOCK_STREAM) return WF_FD_DATAGRAM;
+    return family == AF_INET || family == AF_INET6 ? WF_FD_STREAM : WF_FD_LOCAL;
+}
+
 int weft_socket(int family, int type, int protocol, weft_fd *ret_fd)
 {
     if (!wf_reactor) return no_run("weft_socket");
     int fd = wf_os_socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
                           protocol);
     if (fd < 0) return fd;
-    int err = wf_fd_open(
-        fd, type == SOCK_STREAM ? WF_FD_STREAM : WF_FD_DATAGRAM, ret_fd);
+    int err = wf_fd_open(fd, kind_of(family, type), ret_fd);
     if (err < 0) wf_os_close(fd);
     return err;
 }
@@ -43,7 +48,7 @@ int weft_socketpair(int family, int type, weft_fd ret_pair[2])
     int err = wf_os_socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
                                fds);
     if (err < 0) return err;
-    enum wf_fd_kind kind = type == SOCK_STREAM ? WF_FD_STREAM : WF_FD_DATAGRAM;
+    enum wf_fd_kind kind = kind_of(family, type);
     err = wf_fd_open(fds[0], kind, &ret_pair[0]);
     if (err < 0) goto close_both;
     err = wf_fd_open(fds[1], kind, &ret_pair[1]);
@@ -71,6 +76,7 @@ int weft_listen_on(weft_fd fd, int backlog)
     int err = wf_os_listen(e->number, backlog);
     if (err < 0) return err;
     wf_fd_unregister(e);
+    e->local = e->kind != WF_FD_STREAM;
     e->kind = WF_FD_LISTENER;
     e->ready = 0;
     return 0;
@@ -105,7 +111,7 @@ static int take(struct wf_fd *e, weft_fd *ret_conn, struct sockaddr *sa,
     /* One event, one connection: the next event comes if there are more. */
     e->ready &= (uint8_t)~WF_IN;
     if (conn < 0) return conn;
-    int err = wf_fd_open(conn, WF_FD_STREAM, ret_conn);
+    int err = wf_fd_open(conn, e->local ? WF_FD_LOCAL : WF_FD_STREAM, ret_conn);
     if (err < 0) wf_os_close(conn);
     return err;
 }
@@ -127,6 +133,7 @@ int weft_try_accept_from(weft_fd fd, weft_fd *ret_conn, struct sockaddr *sa,
 int weft_accept_from(weft_fd fd, weft_fd *ret_conn, struct sockaddr *sa,
                      socklen_t *len)
 {
+    uintptr_t ticket = 0;
     int err = weft_pass_();
     if (err < 0) return err;
     for (;;) {
@@ -144,14 +151,14 @@ int weft_accept_from(weft_fd fd, weft_fd *ret_conn, struct sockaddr *sa,
                 continue;
             }
         }
-        if (wf_self()->cancelled) return weft_pass_();
-        err = wf_fd_park(e, WF_IN, &wf_wait_read);
+        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read, &ticket);
         if (err < 0) return err;
     }
 }
 
 int weft_connect(weft_fd fd, const struct sockaddr *sa, socklen_t len)
 {
+    uintptr_t ticket = 0;
     int err = weft_pass_();
     if (err < 0) return err;
     struct wf_fd *e = wf_fd_of(fd);
@@ -163,7 +170,7 @@ int weft_connect(weft_fd fd, const struct sockaddr *sa, socklen_t len)
 
     e->ready = 0;
     for (;;) {
-        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, &ticket);
         if (err < 0) return err;
         /* A wake is a hint: is it over, or still under way? */
         int failed = 0;
@@ -229,6 +236,7 @@ int weft_getpeername(weft_fd fd, struct sockaddr *sa, socklen_t *len)
 
 ssize_t weft_recvmsg(weft_fd fd, struct msghdr *msg, int flags)
 {
+    uintptr_t ticket = 0;
     int err = weft_pass_();
     if (err < 0) return err;
     struct wf_fd *e = wf_fd_of(fd);
@@ -239,13 +247,14 @@ ssize_t weft_recvmsg(weft_fd fd, struct msghdr *msg, int flags)
             if (n != -EAGAIN) return n;
             e->ready &= (uint8_t)~WF_IN;
         }
-        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read);
+        err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read, &ticket);
         if (err < 0) return err;
     }
 }
 
 ssize_t weft_sendmsg(weft_fd fd, const struct msghdr *msg, int flags)
 {
+    uintptr_t ticket = 0;
     int err = weft_pass_();
     if (err < 0) return err;
     struct wf_fd *e = wf_fd_of(fd);
@@ -254,7 +263,7 @@ ssize_t weft_sendmsg(weft_fd fd, const struct msghdr *msg, int flags)
         ssize_t n = wf_os_sendmsg(e->number, msg, flags | MSG_NOSIGNAL);
         if (n != -EAGAIN) return n;
         e->ready &= (uint8_t)~WF_OUT;
-        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write);
+        err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, &ticket);
         if (err < 0) return err;
     }
 }

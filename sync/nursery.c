@@ -58,8 +58,8 @@ static inline int open_it(weft_nursery *n, const weft_nursery_opts *o,
     return 0;
 }
 
-int weft_nursery_open_(weft_nursery *n, const weft_nursery_opts *o,
-                       const char *file, int line)
+int weft_nursery_open_(const char *file, int line, weft_nursery *n,
+                       const weft_nursery_opts *o)
 {
     return open_it(n, o, file, line);
 }
@@ -118,6 +118,7 @@ static void keep(weft_nursery *n, int code, weft_error *e)
 static unsigned stopped_by(const weft_nursery *n)
 {
     if (!n->scope_.cause_) return 0; /* only that child, by itself */
+    if (n->scope_.cause_->kind == WEFT_R_DAEMON) return 0; /* as it should */
     return n->scope_.cause_ == &n->scope_.reason_ ? STOPPED_HERE
                                                   : STOPPED_OUTSIDE;
 }
@@ -199,17 +200,35 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
     return 0;
 }
 
-int weft_spawn_(weft_nursery *n, weft_fn fn, void *arg,
-                const weft_spawn_opts *o, const char *file, int line)
+static bool is_full(const weft_nursery *n)
 {
-    if (!has_place(n) && n->state_ & OPEN) return -EAGAIN;
+    return !has_place(n) && n->state_ & OPEN;
+}
+
+int weft_spawn_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                void *arg)
+{
+    if (is_full(n)) return -EAGAIN;
+    return spawn(n, fn, arg, NULL, 0, NULL, file, line);
+}
+
+int weft_spawn_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                   void *arg, const weft_spawn_opts *o)
+{
+    if (is_full(n)) return -EAGAIN;
     return spawn(n, fn, arg, NULL, 0, o, file, line);
 }
 
-int weft_spawn_copy_(weft_nursery *n, weft_fn fn, const void *val, size_t len,
-                     const weft_spawn_opts *o, const char *file, int line)
+int weft_spawn_copy_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                     const void *val, size_t len)
 {
-    if (!has_place(n) && n->state_ & OPEN) return -EAGAIN;
+    return weft_spawn_copy_ex_(file, line, n, fn, val, len, NULL);
+}
+
+int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                        const void *val, size_t len, const weft_spawn_opts *o)
+{
+    if (is_full(n)) return -EAGAIN;
     return spawn(n, fn, NULL, val, len, o, file, line);
 }
 
@@ -249,8 +268,14 @@ static bool abort_spawner(weft_fiber *f)
 static const struct wf_wait_kind for_a_place = {"place in nursery", NULL, NULL,
                                                 abort_spawner};
 
-int weft_spawn_wait_(weft_nursery *n, weft_fn fn, void *arg,
-                     const weft_spawn_opts *o, const char *file, int line)
+int weft_spawn_wait_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                     void *arg)
+{
+    return weft_spawn_wait_ex_(file, line, n, fn, arg, NULL);
+}
+
+int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                        void *arg, const weft_spawn_opts *o)
 {
     int err = weft_pass_();
     if (err < 0) return err;
@@ -415,9 +440,8 @@ int weft_nursery_close(weft_nursery *n, int body_rc)
 
 /* ---- the block form ----------------------------------------------------- */
 
-weft_nursery *weft_nursery_enter_(weft_nursery *n, int *rc,
-                                  const weft_nursery_opts *o, const char *file,
-                                  int line)
+weft_nursery *weft_nursery_enter_(const char *file, int line, weft_nursery *n,
+                                  int *rc, const weft_nursery_opts *o)
 {
     *rc = open_it(n, o, file, line);
     n->rc_ = rc;

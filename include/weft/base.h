@@ -19,7 +19,8 @@
  *
  * Cancel points. A call marked WEFT_PARKS may suspend the fiber, and unless
  * its text says otherwise it is a cancel point: while a scope around the
- * caller is cancelled it fails with -ECANCELED before it does anything. A call
+ * caller is cancelled it fails with -ECANCELED before it does anything; and
+ * outside a fiber, with -EPERM, which is not said again at each call. A call
  * without the mark never suspends and never fails so.
  */
 #ifndef WEFT_BASE_H

@@ -38,7 +38,8 @@ typedef struct weft_chan weft_chan;
 WEFT_MUST weft_chan *weft_chan_new(size_t item_size, size_t cap,
                                    void (*drop)(void *item));
 
-/** Ends the channel: as abort, and it is gone when all senders are done. */
+/** Ends the channel: as abort, the first sender's handle is done, and it is
+ *  gone when the others are. Who waits on it gets -EPIPE. NULL is fine. */
 WEFT_API void weft_chan_free(weft_chan *c);
 
 /**

@@ -102,7 +102,8 @@ enum { WEFT_READABLE = 1, WEFT_WRITABLE = 2, WEFT_HANGUP = 4 };
  * Waits until the descriptor can be read or written, whichever is asked for
  * in `events`. A hint: try the call, it may still say EAGAIN.
  *
- * Parks. Returns the events there are, -ECANCELED, -EBADF, -EBUSY.
+ * Parks. Returns those events of the asked that there are, and WEFT_HANGUP if
+ * there is that; -ECANCELED, -EBADF, -EBUSY, -EINVAL (asked for nothing).
  */
 WEFT_PARKS int weft_wait(weft_fd fd, int events);
 
@@ -110,8 +111,8 @@ WEFT_PARKS int weft_wait(weft_fd fd, int events);
  * The same for a descriptor that belongs to some other library, which opens,
  * uses and closes it by itself. Call weft_forget_fd before it is closed.
  *
- * Parks. Returns the events there are, -ECANCELED, -EBADF (not open, or
- * forgotten meanwhile), -EBUSY, -ENOMEM.
+ * Parks. Returns as weft_wait; -EBADF if it is not open, or was forgotten
+ * meanwhile; -EBUSY also if it is one of weft's own; -ENOMEM.
  */
 WEFT_PARKS int weft_wait_fd(int fd, int events);
 

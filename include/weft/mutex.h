@@ -14,7 +14,7 @@
  * ends while holding it, waiters and later lockers get -EOWNERDEAD.
  *
  * Taking it is a cancel point: test the result. Zeroed is initialised; the
- * caller owns the memory, and nothing has to be destroyed.
+ * caller owns the memory, which must outlast its being held.
  */
 #ifndef WEFT_MUTEX_H
 #define WEFT_MUTEX_H
@@ -47,7 +47,8 @@ WEFT_MUST int weft_mutex_trylock(weft_mutex *m);
 /** Passes *m on. Returns 0, or -EPERM if the caller does not hold it. */
 WEFT_API int weft_mutex_unlock(weft_mutex *m);
 
-/** Takes over a mutex whose owner ended. 0; -EINVAL if that is not so. */
+/** Takes over a mutex whose owner ended: the caller holds it now. 0; -EINVAL
+ *  if that is not so. */
 WEFT_API int weft_mutex_repair(weft_mutex *m);
 
 /**

@@ -11,8 +11,9 @@
  *     }
  *     return rc;
  *
- * A nursery does not close while a child lives, so whatever the children point
- * to may stand in the frame that opened it. The first child to fail cancels
+ * A nursery does not close while a child lives, so what the children point to
+ * may be declared before it; not inside its block, whose braces end first. (A
+ * value from there goes to a child by weft_spawn_copy.) The first child to fail cancels
  * the others and the body (or see weft_policy), and its code is what close
  * returns. A nursery is a scope too: it can be cancelled and have a deadline.
  *
@@ -58,7 +59,8 @@ typedef struct weft_nursery_opts {
     const char *name;
     weft_policy policy;
     unsigned limit; /* children alive at a time; 0: no limit */
-    /* Called when a child has ended, on the scheduler's side: must not park. */
+    /* Called when a child has ended, under every policy. It may spawn and
+     * cancel; it must not park. */
     weft_verdict (*on_exit)(weft_nursery *n, uint64_t child, weft_outcome o,
                             void *user);
     void *user;
@@ -82,7 +84,8 @@ struct weft_nursery {
 typedef struct weft_spawn_opts {
     const char *name;      /* not copied */
     size_t stack_size;     /* bytes; 0: as weft_run_opts says */
-    bool daemon;           /* cancelled when only daemons are left */
+    bool daemon;           /* cancelled, without a trace in the result of close,
+                              when only daemons are left */
     bool unless_cancelled; /* -ECANCELED instead of starting cancelled */
 } weft_spawn_opts;
 
@@ -91,9 +94,10 @@ typedef struct weft_spawn_opts {
  *
  * Returns 0, or -EPERM outside a fiber.
  */
-#define weft_nursery_open(n, o) weft_nursery_open_((n), (o), __FILE__, __LINE__)
-WEFT_MUST int weft_nursery_open_(weft_nursery *n, const weft_nursery_opts *o,
-                                 const char *file, int line);
+#define weft_nursery_open(...) \
+    weft_nursery_open_(__FILE__, __LINE__, __VA_ARGS__)
+WEFT_MUST int weft_nursery_open_(const char *file, int line, weft_nursery *n,
+                                 const weft_nursery_opts *o);
 
 /**
  * Ends the body, whose result is body_rc: a negative one is a failure and
@@ -115,7 +119,7 @@ WEFT_PARKS int weft_nursery_close(weft_nursery *n, int body_rc);
 /** Cancels the body and all children; see weft_scope_cancel. */
 WEFT_API void weft_nursery_cancel(weft_nursery *n, int code, const char *why);
 
-/** The nursery's scope, for a deadline or a shield. */
+/** The nursery's scope, for a deadline (of the kind that moves on) or a shield. */
 WEFT_API weft_scope *weft_nursery_scope(weft_nursery *n);
 
 /** How many children are alive. */
@@ -129,40 +133,48 @@ WEFT_API size_t weft_nursery_count(const weft_nursery *n);
  * Returns 0; -ESHUTDOWN: the nursery is closed; -EAGAIN: its limit is
  * reached; -ENOMEM: no memory for the fiber or its stack; -EPERM: no fiber.
  */
-#define weft_spawn(n, fn, arg) \
-    weft_spawn_((n), (fn), (arg), NULL, __FILE__, __LINE__)
+#define weft_spawn(...) /* (n, fn, arg) */ \
+    weft_spawn_(__FILE__, __LINE__, __VA_ARGS__)
+WEFT_MUST int weft_spawn_(const char *file, int line, weft_nursery *n,
+                          weft_fn fn, void *arg);
+
 /** The same with options; -ECANCELED too, if unless_cancelled was asked. */
-#define weft_spawn_ex(n, fn, arg, o) \
-    weft_spawn_((n), (fn), (arg), (o), __FILE__, __LINE__)
-WEFT_MUST int weft_spawn_(weft_nursery *n, weft_fn fn, void *arg,
-                          const weft_spawn_opts *o, const char *file, int line);
+#define weft_spawn_ex(...) /* (n, fn, arg, o) */ \
+    weft_spawn_ex_(__FILE__, __LINE__, __VA_ARGS__)
+WEFT_MUST int weft_spawn_ex_(const char *file, int line, weft_nursery *n,
+                             weft_fn fn, void *arg, const weft_spawn_opts *o);
 
 /**
  * The same with a copy of `len` bytes at `val` for its argument, aligned for
  * any type; it lives on the child's own stack. -E2BIG: more than a quarter of
  * the stack.
  */
-#define weft_spawn_copy(n, fn, val, len) \
-    weft_spawn_copy_((n), (fn), (val), (len), NULL, __FILE__, __LINE__)
-#define weft_spawn_copy_ex(n, fn, val, len, o) \
-    weft_spawn_copy_((n), (fn), (val), (len), (o), __FILE__, __LINE__)
-WEFT_MUST int weft_spawn_copy_(weft_nursery *n, weft_fn fn, const void *val,
-                               size_t len, const weft_spawn_opts *o,
-                               const char *file, int line);
+#define weft_spawn_copy(...) /* (n, fn, val, len) */ \
+    weft_spawn_copy_(__FILE__, __LINE__, __VA_ARGS__)
+#define weft_spawn_copy_ex(...) /* (n, fn, val, len, o) */ \
+    weft_spawn_copy_ex_(__FILE__, __LINE__, __VA_ARGS__)
+WEFT_MUST int weft_spawn_copy_(const char *file, int line, weft_nursery *n,
+                               weft_fn fn, const void *val, size_t len);
+WEFT_MUST int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n,
+                                  weft_fn fn, const void *val, size_t len,
+                                  const weft_spawn_opts *o);
 
 /**
  * Spawns, waiting for a place while the nursery is at its limit. Places are
- * given in the order they were asked for.
+ * given in the order they were asked for; who waits for one keeps a closing
+ * nursery open.
  *
  * Parks. Returns as weft_spawn does, without -EAGAIN; and -ECANCELED.
  */
-#define weft_spawn_wait(n, fn, arg) \
-    weft_spawn_wait_((n), (fn), (arg), NULL, __FILE__, __LINE__)
-#define weft_spawn_wait_ex(n, fn, arg, o) \
-    weft_spawn_wait_((n), (fn), (arg), (o), __FILE__, __LINE__)
-WEFT_PARKS int weft_spawn_wait_(weft_nursery *n, weft_fn fn, void *arg,
-                                const weft_spawn_opts *o, const char *file,
-                                int line);
+#define weft_spawn_wait(...) /* (n, fn, arg) */ \
+    weft_spawn_wait_(__FILE__, __LINE__, __VA_ARGS__)
+#define weft_spawn_wait_ex(...) /* (n, fn, arg, o) */ \
+    weft_spawn_wait_ex_(__FILE__, __LINE__, __VA_ARGS__)
+WEFT_PARKS int weft_spawn_wait_(const char *file, int line, weft_nursery *n,
+                                weft_fn fn, void *arg);
+WEFT_PARKS int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n,
+                                   weft_fn fn, void *arg,
+                                   const weft_spawn_opts *o);
 
 /**
  * The block form (GNU C): opens nursery `n`, runs the body, and closes with
@@ -170,21 +182,22 @@ WEFT_PARKS int weft_spawn_wait_(weft_nursery *n, weft_fn fn, void *arg,
  * rc holds what close returned. Leave by the closing brace, break or continue.
  * A return or goto out of the block joins the children too, cancelling them
  * if rc < 0, but their failure cannot reach the caller: it goes to the
- * unhandled hook.
+ * unhandled hook. (That of the body itself does not: you are returning it.)
  */
-#define WEFT_NURSERY(n, rc) WEFT_NURSERY_EX(n, rc, NULL)
-#define WEFT_NURSERY_EX(n, rc, o) WEFT_NURSERY_AT_(n, rc, o, __LINE__)
-#define WEFT_NURSERY_AT_(n, rc, o, line)                                       \
+#define WEFT_NURSERY(n, rc) WEFT_NURSERY_AT_(n, rc, __LINE__, NULL)
+#define WEFT_NURSERY_EX(n, rc, ...) /* (n, rc, o) */ \
+    WEFT_NURSERY_AT_(n, rc, __LINE__, __VA_ARGS__)
+#define WEFT_NURSERY_AT_(n, rc, line, ...)                                     \
     for (weft_nursery n __attribute__((cleanup(weft_nursery_leave_))),         \
          *WEFT_PASTE_(weft_in_, line) =                                        \
-             weft_nursery_enter_(&n, &(rc), (o), __FILE__, __LINE__);          \
+             weft_nursery_enter_(__FILE__, __LINE__, &n, &(rc), __VA_ARGS__);  \
          WEFT_PASTE_(weft_in_, line);                                          \
          WEFT_PASTE_(weft_in_, line) =                                         \
              weft_nursery_exit_(WEFT_PASTE_(weft_in_, line)))                  \
         for (; n.pass_; n.pass_ = 0)
-WEFT_API weft_nursery *weft_nursery_enter_(weft_nursery *n, int *rc,
-                                           const weft_nursery_opts *o,
-                                           const char *file, int line);
+WEFT_API weft_nursery *weft_nursery_enter_(const char *file, int line,
+                                           weft_nursery *n, int *rc,
+                                           const weft_nursery_opts *o);
 WEFT_API weft_nursery *weft_nursery_exit_(weft_nursery *n);
 WEFT_API void weft_nursery_leave_(weft_nursery *n);
 

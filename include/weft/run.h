@@ -39,10 +39,12 @@ typedef struct weft_run_opts {
  * Runs fn(arg) as the main fiber. `o` may be NULL.
  *
  * Returns what fn returned; if fn returned the -ECANCELED of a signal, 0; of
- * weft_shutdown, its code; and -EDEADLK if every fiber waited for another one
- * (the report is on standard error). -EBUSY: called inside a run, or signals
+ * weft_shutdown, its code; and -EDEADLK if it returned the -ECANCELED of a
+ * deadlock, in which every fiber waited for another one (the report is on
+ * standard error). -EBUSY: called inside a run, or signals
  * are handled by another run already. -ENOMEM, -EMFILE: the scheduler could
- * not be made. After a failure weft_last_error() is that of main.
+ * not be made. After a failure weft_last_error() is that of main, until the
+ * thread's next one.
  */
 WEFT_MUST int weft_run(weft_fn fn, void *arg, const weft_run_opts *o);
 

@@ -79,7 +79,8 @@ WEFT_API void weft_scope_init(weft_scope *s);
 /**
  * Opens *s (initialised, never opened before) inside the scope that the
  * caller is in. With a deadline that has passed it starts cancelled; one set
- * before with weft_scope_set_deadline is kept by weft_scope_begin.
+ * before with weft_scope_set_deadline is kept by weft_scope_begin, which is of
+ * the kind that moves on.
  *
  * Returns 0, -EBUSY (opened before) or -EPERM (no fiber): then nothing is open.
  */

@@ -35,7 +35,8 @@ typedef struct weft_sem {
 WEFT_API void weft_sem_init(weft_sem *s, uint32_t value, uint32_t max);
 
 /**
- * Takes n permits, all at once. On an error none was taken and none is owed.
+ * Takes n permits, all at once; none is had at once unless somebody waits. On
+ * an error none was taken and none is owed.
  *
  * Parks. Returns 0, -ECANCELED, or -EINVAL (n can never be had).
  */
@@ -44,7 +45,8 @@ WEFT_PARKS int weft_sem_acquire(weft_sem *s, uint32_t n);
 /** Takes n permits if they are free and nobody waits: 0, -EAGAIN, -EINVAL. */
 WEFT_MUST int weft_sem_try(weft_sem *s, uint32_t n);
 
-/** Gives n permits back. 0; -EOVERFLOW, and nothing changes, above max. */
+/** Gives n permits back. 0; -EOVERFLOW, and nothing changes, if the free ones
+ *  and these together are above max, even if somebody waits for them. */
 WEFT_API int weft_sem_release(weft_sem *s, uint32_t n);
 
 /** Free permits. */
