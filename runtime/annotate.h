@@ -43,7 +43,9 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 
 /* For functions that switch: TSan would count their entry on one stack and
  * their exit on another. */
-#ifdef WF_TSAN
+#if defined(WF_TSAN) && defined(__clang__)
+#define WF_SWITCHES __attribute__((disable_sanitizer_instrumentation))
+#elif defined(WF_TSAN)
 #define WF_SWITCHES __attribute__((no_sanitize("thread")))
 #else
 #define WF_SWITCHES
