@@ -8,21 +8,27 @@
 
 #include <stdio.h>
 
+static int echo_all(weft_stream *s, weft_scope *silence)
+{
+    for (;;) {
+        const char *data;
+        weft_scope_set_deadline(silence, weft_after(WEFT_SEC(300)));
+        ssize_t n = weft_stream_peek(s, &data);
+        if (n <= 0) return (int)n;
+        int err = weft_stream_write(s, data, (size_t)n);
+        if (err < 0) return err;
+        weft_stream_consume(s, (size_t)n);
+    }
+}
+
 static int echo(weft_conn *c)
 {
     weft_stream s;
-    int rc = 0;
+    weft_scope silence;
     weft_stream_init(&s, c->fd);
-    while (rc == 0) {
-        const char *data;
-        ssize_t n = 0;
-        WEFT_FAIL_AFTER(rc, WEFT_SEC(300)) {
-            n = weft_stream_peek(&s, &data);
-            rc = n < 0 ? (int)n : weft_stream_write(&s, data, (size_t)n);
-        }
-        if (n <= 0) break;
-        weft_stream_consume(&s, (size_t)n);
-    }
+    weft_scope_init(&silence);
+    int rc = weft_scope_begin(&silence);
+    if (rc == 0) rc = weft_scope_end(&silence, echo_all(&s, &silence));
     int err = weft_stream_close(&s);
     return rc < 0 ? rc : err;
 }

@@ -13,7 +13,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 enum { HEAD_MAX = 16 * 1024, BODY_MAX = 1024 * 1024 };
@@ -46,9 +45,14 @@ static const char *skip(const char *p, const char *end, unsigned class)
     return p;
 }
 
+/* `word` is in lower case. */
 static bool is(const char *p, size_t len, const char *word)
 {
-    return strlen(word) == len && strncasecmp(p, word, len) == 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] | 32) : p[i];
+        if (c != word[i]) return false; /* also where the word ends */
+    }
+    return word[len] == 0;
 }
 
 static void take_length(struct request *r, const char *v, size_t len)
@@ -109,7 +113,7 @@ static const char *request_line(struct request *r, const char *p,
                                 const char *end)
 {
     const char *at = skip(p, end, TOKEN);
-    r->head = is(p, (size_t)(at - p), "HEAD");
+    r->head = at - p == 4 && memcmp(p, "HEAD", 4) == 0;
     if (at == p || at == end || *at != ' ') return NULL;
     const char *target = ++at;
     while (at < end && *at > ' ' && *at < 127) at++;
@@ -282,16 +286,25 @@ static int serve_one(weft_conn *c, weft_stream *s)
     return err < 0 ? err : close ? CLOSE : GO_ON;
 }
 
+/* One scope for all requests; moving its deadline on is a store. */
+static int serve_all(weft_conn *c, weft_stream *s)
+{
+    weft_scope patience;
+    weft_scope_init(&patience);
+    int rc = weft_scope_begin_after(&patience, WEFT_FOREVER, WEFT_FAIL);
+    if (rc < 0) return rc;
+    do {
+        weft_scope_set_deadline(&patience, weft_after(WEFT_SEC(10)));
+        rc = serve_one(c, s);
+    } while (rc == GO_ON);
+    return weft_scope_end(&patience, rc);
+}
+
 static int serve(weft_conn *c)
 {
     weft_stream s;
-    int rc = GO_ON;
     weft_stream_init(&s, c->fd);
-    while (rc == GO_ON) {
-        WEFT_FAIL_AFTER(rc, WEFT_SEC(10)) {
-            rc = serve_one(c, &s);
-        }
-    }
+    int rc = serve_all(c, &s);
     int err = rc == CLOSE ? weft_stream_finish(&s, WEFT_SEC(1))
                           : weft_stream_close(&s);
     return rc < 0 ? rc : err;

@@ -95,53 +95,54 @@ static int flush_before_waiting(weft_stream *s)
     return err;
 }
 
-/* Waits for input where there is none. */
-static int wait_for_input(weft_stream *s)
+/* Reads once into the scratch, if nothing is unread. */
+static ssize_t fill_scratch(weft_stream *s)
 {
-    int err = flush_before_waiting(s);
-    if (err < 0) return err;
-    err = weft_wait(s->fd_, WEFT_READABLE);
-    return err < 0 ? err : 0;
+    if (s->in_room_) release_input(s);
+    s->in_ = weft_scratch_claim(&s->tenant_);
+    if (!s->in_) return -ENOMEM;
+    s->in_from_ = 0;
+    ssize_t n = weft_try_read(s->fd_, s->in_, WEFT_SCRATCH_BYTES);
+    if (n <= 0) release_input(s);
+    return n;
 }
 
-/* Reads once, into the scratch if nothing is unread, else behind it. Returns
- * octets, 0 at the end, or an error. */
+/* Reads once behind what is unread, in a buffer of our own. */
+static ssize_t fill_buffer(weft_stream *s)
+{
+    size_t end = s->in_from_ + s->in_len_;
+    if (!s->in_room_ || end == s->in_room_) {
+        /* Twice what there is, so that growing costs little. */
+        int err = move_in(s, 2 * s->in_len_);
+        if (err < 0) return err;
+        end = s->in_len_;
+    }
+    return weft_try_read(s->fd_, s->in_ + end, s->in_room_ - end);
+}
+
+/* Reads once. Returns octets, 0 at the end, or an error. */
 static ssize_t fill(weft_stream *s)
 {
     int err = weft_checkpoint();
     if (err < 0) return err;
     if (s->eof_) return 0;
-    /* A fresh connection is rarely that quick: registering it, which has to
-     * come anyhow, tells without a vain attempt. */
-    if (s->fresh_ && s->out_len_ == 0) {
-        err = wait_for_input(s);
-        if (err < 0) return err;
-    }
-    s->fresh_ = false;
-    for (;;) {
-        ssize_t n;
-        if (s->in_len_ == 0) {
-            if (s->in_room_) release_input(s);
-            s->in_ = weft_scratch_claim(&s->tenant_);
-            if (!s->in_) return -ENOMEM;
-            s->in_from_ = 0;
-            n = weft_try_read(s->fd_, s->in_, WEFT_SCRATCH_BYTES);
-            if (n <= 0) release_input(s);
-        } else {
-            size_t end = s->in_from_ + s->in_len_;
-            if (!s->in_room_ || end == s->in_room_) {
-                /* Twice what there is, so that growing costs little. */
-                err = move_in(s, 2 * s->in_len_);
-                if (err < 0) return err;
-                end = s->in_len_;
-            }
-            n = weft_try_read(s->fd_, s->in_ + end, s->in_room_ - end);
+    /* Where nothing has come as far as is known, there is no point in trying.
+     * Nor on a fresh connection, of which nothing is known: it has to be
+     * registered anyhow. But there waiting must not send what is gathered. */
+    bool try = weft_known_ready(s->fd_) & WEFT_READABLE ||
+               (s->fresh_ && s->out_len_ > 0);
+    for (;; try = true) {
+        if (try) {
+            ssize_t n = s->in_len_ ? fill_buffer(s) : fill_scratch(s);
+            if (n > 0) s->in_len_ += (size_t)n;
+            if (n == 0) s->eof_ = true;
+            if (n != -EAGAIN) return n;
         }
-        if (n > 0) s->in_len_ += (size_t)n;
-        if (n == 0) s->eof_ = true;
-        if (n != -EAGAIN) return n;
-        err = wait_for_input(s);
+        err = flush_before_waiting(s);
         if (err < 0) return err;
+        err = weft_wait(s->fd_, WEFT_READABLE);
+        if (err < 0) return err;
+        s->fresh_ = false;
     }
 }
 

@@ -3,7 +3,7 @@
  * fdtable.c - entries in chunks, which are made when first needed.
  *
  * Generations count all openings of the table rather than those of one entry,
- * so that none comes round again before four thousand million openings.
+ * so that none comes round again before two thousand million openings.
  */
 #include "reactor/fdtable.h"
 
@@ -29,21 +29,28 @@ struct wf_fd *wf_fdtable_make(struct wf_fdtable *t, int number)
     if (!t->chunks[chunk]) {
         struct wf_fd *made = wf_zalloc(WF_FDS_PER_CHUNK * sizeof *made);
         if (!made) return NULL;
-        for (int i = 0; i < WF_FDS_PER_CHUNK; i++)
+        for (int i = 0; i < WF_FDS_PER_CHUNK; i++) {
             made[i].number = (int)chunk * WF_FDS_PER_CHUNK + i;
+            made[i].generation = UINT32_MAX; /* of no opening yet */
+        }
         t->chunks[chunk] = made;
     }
     return &t->chunks[chunk][number % WF_FDS_PER_CHUNK];
+}
+
+static uint32_t next_generation(struct wf_fdtable *t)
+{
+    if (++t->generation == UINT32_MAX) t->generation = 1;
+    return t->generation;
 }
 
 void wf_fdtable_open(struct wf_fdtable *t, struct wf_fd *e,
                      enum wf_fd_kind kind)
 {
     WF_ASSERT(wf_waitq_empty(&e->readers) && wf_waitq_empty(&e->writers));
-    if (++t->generation == 0) ++t->generation;
     int number = e->number;
     *e = (struct wf_fd){.number = number,
-                        .generation = t->generation,
+                        .generation = next_generation(t),
                         .kind = (uint8_t)kind};
     t->open++;
     if (kind != WF_FD_FOREIGN) wf_leaks_here.descriptors++;
@@ -54,7 +61,7 @@ void wf_fdtable_close(struct wf_fdtable *t, struct wf_fd *e)
     WF_ASSERT(wf_waitq_empty(&e->readers) && wf_waitq_empty(&e->writers));
     if (e->kind != WF_FD_FOREIGN) wf_leaks_here.descriptors--;
     e->kind = WF_FD_NONE;
-    e->generation = 0;
+    e->generation = next_generation(t);
     e->registered = false;
     t->open--;
 }

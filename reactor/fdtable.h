@@ -23,7 +23,8 @@ enum wf_fd_kind {
 
 struct wf_fd {
     int number;
-    uint32_t generation; /* never 0; goes on with each opening */
+    uint32_t generation; /* never 0, and another one with each opening and
+                            closing: a handle that has it is of this opening */
     uint8_t kind;
     uint8_t ready;       /* WF_IN, WF_OUT, WF_HUP, as far as is known */
     bool registered;
@@ -49,7 +50,8 @@ static inline struct wf_fd *wf_fdtable_at(const struct wf_fdtable *t,
                                           uint32_t number)
 {
     size_t chunk = number / WF_FDS_PER_CHUNK;
-    if (chunk >= t->chunk_count || !t->chunks[chunk]) return NULL;
+    if (__builtin_expect(chunk >= t->chunk_count || !t->chunks[chunk], 0))
+        return NULL;
     return &t->chunks[chunk][number % WF_FDS_PER_CHUNK];
 }
 

@@ -50,11 +50,9 @@ int wf_fd_wait_for_number(void);
 /* The entry of a handle, or NULL if it is closed or was never one. */
 static inline struct wf_fd *wf_fd_of(weft_fd fd)
 {
-    if (!wf_reactor) return NULL;
+    if (__builtin_expect(!wf_reactor, 0)) return NULL;
     struct wf_fd *e = wf_fdtable_at(&wf_reactor->fds, fd.slot);
-    if (!e || e->generation != fd.generation || e->kind == WF_FD_NONE)
-        return NULL;
-    return e;
+    return e && e->generation == fd.generation ? e : NULL;
 }
 
 /* Takes over `number`, whose kind is known. 0 or -ENOMEM. */

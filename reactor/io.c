@@ -88,16 +88,9 @@ int weft_fd_adopt(int fd, weft_fd *ret_fd)
     return 0;
 }
 
-/* Foreign entries have no handle. */
-static struct wf_fd *own(weft_fd fd)
-{
-    struct wf_fd *e = wf_fd_of(fd);
-    return e && e->kind != WF_FD_FOREIGN ? e : NULL;
-}
-
 int weft_fd_release(weft_fd fd)
 {
-    struct wf_fd *e = own(fd);
+    struct wf_fd *e = wf_fd_of(fd);
     if (!e)
         return wf_misuse(-EBADF, "weft_fd_release: descriptor %u is closed",
                          fd.slot);
@@ -109,13 +102,13 @@ int weft_fd_release(weft_fd fd)
 
 int weft_fd_number(weft_fd fd)
 {
-    struct wf_fd *e = own(fd);
+    struct wf_fd *e = wf_fd_of(fd);
     return e ? e->number : -EBADF;
 }
 
 int weft_close(weft_fd fd)
 {
-    struct wf_fd *e = own(fd);
+    struct wf_fd *e = wf_fd_of(fd);
     if (!e)
         return wf_misuse(-EBADF,
                          "weft_close: descriptor %u is closed already, or was "
@@ -175,7 +168,7 @@ static ssize_t try_write(struct wf_fd *e, const void *buf, size_t len)
 static struct wf_fd *enter(weft_fd fd, int *ret_err)
 {
     int err = weft_pass_();
-    struct wf_fd *e = err < 0 ? NULL : own(fd);
+    struct wf_fd *e = err < 0 ? NULL : wf_fd_of(fd);
     *ret_err = err < 0 ? err : e ? 0 : -EBADF;
     return e;
 }
@@ -196,9 +189,17 @@ ssize_t weft_read(weft_fd fd, void *buf, size_t len)
     }
 }
 
+int weft_known_ready(weft_fd fd)
+{
+    const struct wf_fd *e = wf_fd_of(fd);
+    if (!e) return -EBADF;
+    if (e->kind == WF_FD_FILE) return WEFT_READABLE | WEFT_WRITABLE;
+    return e->ready & (WF_IN | WF_OUT | WF_HUP);
+}
+
 ssize_t weft_try_read(weft_fd fd, void *buf, size_t len)
 {
-    struct wf_fd *e = own(fd);
+    struct wf_fd *e = wf_fd_of(fd);
     if (!e) return -EBADF;
     if (!(e->ready & WF_IN) && e->kind != WF_FD_FILE && e->registered)
         return -EAGAIN;
@@ -248,7 +249,7 @@ ssize_t weft_write(weft_fd fd, const void *buf, size_t len)
 
 ssize_t weft_try_write(weft_fd fd, const void *buf, size_t len)
 {
-    struct wf_fd *e = own(fd);
+    struct wf_fd *e = wf_fd_of(fd);
     return e ? try_write(e, buf, len) : -EBADF;
 }
 

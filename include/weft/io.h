@@ -99,6 +99,12 @@ WEFT_PARKS int weft_read_exact(weft_fd fd, void *buf, size_t len,
 enum { WEFT_READABLE = 1, WEFT_WRITABLE = 2, WEFT_HANGUP = 4 };
 
 /**
+ * Which of these are known without asking the kernel: those that weft_wait
+ * would return at once. -EBADF: closed.
+ */
+WEFT_API int weft_known_ready(weft_fd fd);
+
+/**
  * Waits until the descriptor can be read or written, whichever is asked for
  * in `events`. A hint: try the call, it may still say EAGAIN.
  *
