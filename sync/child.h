@@ -139,7 +139,7 @@ static inline void wf_child_timer(struct wf_child *c, int64_t when)
 void wf_timers_expired(struct wf_timer *list);
 
 
-/* ---- nursery.c ---------------------------------------------------------- */
+/* ---- spawn.c, child.c --------------------------------------------------- */
 
 /* Starts the first fiber, which has no parent. 0 or -ENOMEM. */
 int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg);

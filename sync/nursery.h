@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nursery.h - what the files about nurseries share.
+ *
+ * Rules that hold whenever a fiber is parked:
+ *  - live_ counts the children whose function has not returned, and each has
+ *    its own scope linked under scope_;
+ *  - a nursery whose body is over and which has neither a child nor a place
+ *    promised to a spawner is closed, and nobody is parked in its close;
+ *  - nobody waits to spawn while there is a place: live_ + reserved_ is at the
+ *    limit, or spawners_ is empty.
+ */
+#ifndef WF_NURSERY_H
+#define WF_NURSERY_H
+
+#include "sync/child.h"
+
+/* Bits of weft_nursery.state_. */
+enum {
+    WF_N_OPEN = 1,
+    WF_N_BODY_OVER = 2,
+    WF_N_CLOSED = 4,
+    WF_N_STOPPED_OUTSIDE = 8, /* a child or the body was, by an outer scope */
+    WF_N_STOPPED_HERE = 16    /* ... by this nursery's own cancellation */
+};
+
+static inline bool wf_nursery_has_place(const weft_nursery *n)
+{
+    return n->opts_.limit == 0 || n->live_ + n->reserved_ < n->opts_.limit;
+}
+
+/* A place may be free: it goes to the first who waits for one. */
+void wf_nursery_hand_on(weft_nursery *n);
+
+/* Closes it if the body is over, as the caller knows, and all children. */
+void wf_nursery_over(weft_nursery *n);
+
+/* Cancels the daemons if nobody else is left. */
+void wf_nursery_daemons_left(weft_nursery *n);
+
+/* Keeps a failure of f, a child or the body, for close. */
+void wf_nursery_keep(weft_nursery *n, weft_fiber *f, int code);
+
+/* Who stopped something that ended with -ECANCELED: a bit of the above, or 0:
+ * only that child, by itself. */
+unsigned wf_nursery_stopped_by(const weft_nursery *n);
+
+#endif

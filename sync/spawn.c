@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spawn.c - starting children, with or without a limit.
+ *
+ * A place that becomes free is reserved for the first parked spawner before
+ * anybody else can take it.
+ */
+#include <string.h>
+
+#include "sync/nursery.h"
+
+/* ---- spawning ----------------------------------------------------------- */
+
+static int may_spawn(const weft_nursery *n, const weft_spawn_opts *o)
+{
+    if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_CLOSED)
+        return wf_misuse(-ESHUTDOWN, "spawn: the nursery is closed");
+    if (o && o->unless_cancelled && n->scope_.cause_) return -ECANCELED;
+    return 0;
+}
+
+static struct wf_child *new_child(weft_nursery *n, const weft_spawn_opts *o,
+                                  const char *file, int line)
+{
+    weft_fiber *f = wf_fiber_new(o ? o->stack_size : 0);
+    if (!f) return NULL;
+    struct wf_child *c = wf_child_of(f);
+    f->file = file;
+    f->line = line;
+    f->nursery = n;
+    c->held = NULL;
+    c->sleep_until = INT64_MAX;
+    if (o) {
+        f->name = o->name;
+        c->fiber.daemon = o->daemon;
+    }
+    return c;
+}
+
+static void start_child(weft_nursery *n, struct wf_child *c)
+{
+    wf_base_begin(c, &n->scope_);
+    n->live_++;
+    if (c->fiber.daemon) n->daemons_++;
+    wf_fiber_start(&c->fiber);
+}
+
+/* A copied argument waits in the block if it is small, else on the stack. */
+static int set_argument(struct wf_child *c, void *arg, const void *val,
+                        size_t len)
+{
+    if (val && len <= WF_SMALL_COPY) {
+        c->fiber.copied = true;
+        memcpy(&c->fiber.waiter, val, len);
+    } else if (val) {
+        arg = wf_fiber_reserve(&c->fiber, len);
+        if (!arg) return -E2BIG;
+        memcpy(arg, val, len);
+    }
+    c->u.start.arg = arg;
+    return 0;
+}
+
+static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
+                 size_t len, const weft_spawn_opts *o, const char *file,
+                 int line)
+{
+    int err = may_spawn(n, o);
+    if (err < 0) return err;
+    struct wf_child *c = new_child(n, o, file, line);
+    if (!c)
+        return weft_fail_at(-ENOMEM, file, line,
+                            "spawn: no memory for a fiber and its stack");
+    c->u.start.fn = fn;
+    err = set_argument(c, arg, val, len);
+    if (err < 0) {
+        wf_fiber_drop(&c->fiber);
+        return err;
+    }
+    start_child(n, c);
+    return 0;
+}
+
+static bool is_full(const weft_nursery *n)
+{
+    return !wf_nursery_has_place(n) && n->state_ & WF_N_OPEN;
+}
+
+int weft_spawn_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                void *arg)
+{
+    if (is_full(n)) return -EAGAIN;
+    return spawn(n, fn, arg, NULL, 0, NULL, file, line);
+}
+
+int weft_spawn_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                   void *arg, const weft_spawn_opts *o)
+{
+    if (is_full(n)) return -EAGAIN;
+    return spawn(n, fn, arg, NULL, 0, o, file, line);
+}
+
+int weft_spawn_copy_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                     const void *val, size_t len)
+{
+    return weft_spawn_copy_ex_(file, line, n, fn, val, len, NULL);
+}
+
+int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                        const void *val, size_t len, const weft_spawn_opts *o)
+{
+    if (is_full(n)) return -EAGAIN;
+    return spawn(n, fn, NULL, val, len, o, file, line);
+}
+
+int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg)
+{
+    static const weft_spawn_opts named = {.name = "main"};
+    *root = (weft_nursery){.scope_ = {.flags_ = WF_S_NURSERY | WF_S_BEGUN,
+                                      .deadline_ = WEFT_FOREVER},
+                           .state_ = WF_N_OPEN};
+    root->errors_end_ = &root->errors_;
+    return spawn(root, fn, arg, NULL, 0, &named, NULL, 0);
+}
+
+/* ---- spawning with a limit ---------------------------------------------- */
+
+void wf_nursery_hand_on(weft_nursery *n)
+{
+    if (wf_waitq_empty(&n->spawners_) || !wf_nursery_has_place(n)) return;
+    n->reserved_++;
+    wf_wake(wf_waitq_pop(&n->spawners_)->fiber_, 0);
+}
+
+static bool abort_spawner(weft_fiber *f)
+{
+    weft_nursery *n = (weft_nursery *)(uintptr_t)f->object;
+    wf_waitq_remove(&n->spawners_, &f->waiter);
+    return true;
+}
+
+static const struct wf_wait_kind for_a_place = {"place in nursery", NULL, NULL,
+                                                abort_spawner};
+
+int weft_spawn_wait_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                     void *arg)
+{
+    return weft_spawn_wait_ex_(file, line, n, fn, arg, NULL);
+}
+
+int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                        void *arg, const weft_spawn_opts *o)
+{
+    int err = weft_pass_();
+    if (err < 0) return err;
+    err = may_spawn(n, o);
+    if (err < 0) return err;
+    bool waited = !wf_nursery_has_place(n);
+    if (waited) {
+        err = wf_waitq_park(&n->spawners_, &for_a_place, n);
+        if (err < 0) return err;
+        n->reserved_--;
+    }
+    err = spawn(n, fn, arg, NULL, 0, o, file, line);
+    if (err < 0 && waited) {
+        wf_nursery_hand_on(n);
+        if (n->state_ & WF_N_BODY_OVER) wf_nursery_over(n);
+    }
+    return err;
+}
