@@ -145,7 +145,7 @@ static int converse(weft_conn *c)
     if (me.name[0] && !weft_conn_draining(c))
         tell(NULL, &me, "* %s %s\n", me.name,
              rc == -ENOBUFS ? "reads too slowly and had to go" : "has left");
-    return rc;
+    return rc == -ENOBUFS ? 0 : rc; /* its failure, not ours */
 }
 
 static int serve(void *arg)

@@ -307,6 +307,7 @@ static int serve(weft_conn *c)
     int rc = serve_all(c, &s);
     int err = rc == CLOSE ? weft_stream_finish(&s, WEFT_SEC(1))
                           : weft_stream_close(&s);
+    if (rc == -ETIMEDOUT) rc = 0; /* a slow peer is no failure of ours */
     return rc < 0 ? rc : err;
 }
 

@@ -64,7 +64,8 @@ static int run_conn(void *arg)
     if (weft_fd_number(c->fd) >= 0) weft_close(c->fd);
     weft_sem_release(&s->places, 1);
     if (--s->live == 0 && s->draining) weft_event_set(&s->none_left);
-    return rc;
+    /* That a peer has gone is no failure of the server's. */
+    return rc == -ECONNRESET || rc == -EPIPE ? 0 : rc;
 }
 
 bool weft_conn_draining(const weft_conn *c)
@@ -150,17 +151,6 @@ static int drain(weft_server_ *s)
     return wait_none_left(s);
 }
 
-/* A connection that fails is its own affair. */
-static weft_verdict go_on(weft_nursery *n, uint64_t child, weft_outcome o,
-                          void *user)
-{
-    (void)n;
-    (void)child;
-    (void)o;
-    (void)user;
-    return WEFT_CONTINUE;
-}
-
 /* The connections, inside the shield. */
 static int serve_shielded(weft_server_ *s, weft_nursery *acceptors)
 {
@@ -170,8 +160,7 @@ static int serve_shielded(weft_server_ *s, weft_nursery *acceptors)
                                     (unsigned)WEFT_SHIELD_ | WEFT_MOVE_ON);
     if (rc < 0) return rc;
     const weft_nursery_opts o = {.name = "connections",
-                                 .policy = WEFT_SUPERVISE,
-                                 .on_exit = go_on};
+                                 .policy = WEFT_SUPERVISE};
     rc = weft_nursery_open(&s->nursery, &o);
     if (rc == 0) {
         rc = weft_spawn(acceptors, acceptor, s);

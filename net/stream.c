@@ -123,8 +123,7 @@ static ssize_t fill_buffer(weft_stream *s)
 /* Reads once. Returns octets, 0 at the end, or an error. */
 static ssize_t fill(weft_stream *s)
 {
-    int err = weft_checkpoint();
-    if (err < 0) return err;
+    int err;
     if (s->eof_) return 0;
     /* Where nothing has come as far as is known, there is no point in trying.
      * Nor on a fresh connection, of which nothing is known: it has to be
@@ -146,8 +145,8 @@ static ssize_t fill(weft_stream *s)
     }
 }
 
-ssize_t weft_stream_more(weft_stream *s, size_t have, size_t max,
-                         const char **ret_data)
+static ssize_t more(weft_stream *s, size_t have, size_t max,
+                    const char **ret_data)
 {
     while (s->in_len_ <= have) {
         if (s->in_len_ >= max) return -ENOBUFS;
@@ -159,13 +158,17 @@ ssize_t weft_stream_more(weft_stream *s, size_t have, size_t max,
     return (ssize_t)s->in_len_;
 }
 
+ssize_t weft_stream_more(weft_stream *s, size_t have, size_t max,
+                         const char **ret_data)
+{
+    int err = weft_checkpoint();
+    return err < 0 ? err : more(s, have, max, ret_data);
+}
+
 ssize_t weft_stream_peek(weft_stream *s, const char **ret_data)
 {
-    if (s->in_len_ > 0) {
-        int err = weft_checkpoint();
-        if (err < 0) return err;
-    }
-    return weft_stream_more(s, 0, SIZE_MAX, ret_data);
+    int err = weft_checkpoint();
+    return err < 0 ? err : more(s, 0, SIZE_MAX, ret_data);
 }
 
 /* The octets shown stay where they are, for who still looks at them. */
@@ -193,14 +196,14 @@ ssize_t weft_stream_read_until(weft_stream *s, char end, size_t max,
             return (ssize_t)len;
         }
         seen = (size_t)have;
-        have = weft_stream_more(s, seen, SIZE_MAX, &data);
+        have = more(s, seen, SIZE_MAX, &data);
     }
 }
 
 ssize_t weft_stream_read(weft_stream *s, void *buf, size_t len)
 {
     const char *data;
-    if (len == 0) return 0;
+    if (len == 0) return weft_checkpoint();
     ssize_t have = weft_stream_peek(s, &data);
     if (have <= 0) return have;
     if ((size_t)have < len) len = (size_t)have;
@@ -216,7 +219,7 @@ int weft_stream_read_exact(weft_stream *s, void *buf, size_t len)
     ssize_t have = weft_stream_peek(s, &data);
     while (have >= 0 && (size_t)have < len) {
         if (s->eof_) return -EPIPE;
-        have = weft_stream_more(s, (size_t)have, SIZE_MAX, &data);
+        have = more(s, (size_t)have, SIZE_MAX, &data);
     }
     if (have < 0) return (int)have;
     memcpy(buf, data, len);
@@ -265,36 +268,61 @@ int weft_stream_flush(weft_stream *s)
  * is, with nobody in between. */
 static int write_through(weft_stream *s, const char *data, size_t len)
 {
-    size_t done;
+    size_t done = 0;
     int err = weft_mutex_lock(&s->sending_);
     if (err < 0) return err;
     err = flush_locked(s);
-    if (err == 0) {
-        err = weft_write_all(s->fd_, data, len, &done);
-        if (err < 0 && (err != -ECANCELED || done > 0)) s->out_error_ = err;
-    }
+    if (err == 0) err = weft_write_all(s->fd_, data, len, &done);
+    /* Half of it is gone: no later write can mend that. */
+    if (err < 0 && done > 0) s->out_error_ = err == -ECANCELED ? -EPIPE : err;
     weft_mutex_unlock(&s->sending_);
     return err;
 }
 
-int weft_stream_write(weft_stream *s, const void *data, size_t len)
+static bool fits(const weft_stream *s, size_t len)
 {
-    int err = weft_checkpoint();
-    if (err < 0) return err;
-    if (s->out_error_) return s->out_error_;
-    if (len == 0) return 0;
-    if (len >= WEFT_BUFFER_BYTES) return write_through(s, data, len);
-    while (s->out_from_ + s->out_len_ + len > WEFT_BUFFER_BYTES) {
-        err = weft_stream_flush(s);
-        if (err < 0) return err;
-    }
-    if (!s->out_) {
-        s->out_ = weft_buffer_get();
-        if (!s->out_) return -ENOMEM;
-    }
+    return len <= WEFT_BUFFER_BYTES - s->out_from_ - s->out_len_;
+}
+
+static int append(weft_stream *s, const char *data, size_t len)
+{
+    if (!s->out_) s->out_ = weft_buffer_get();
+    if (!s->out_) return -ENOMEM;
     memcpy(s->out_ + s->out_from_ + s->out_len_, data, len);
     s->out_len_ += len;
     return 0;
+}
+
+/* It does not fit: this may park, so `data` must not lie in the scratch. */
+static int write_slowly(weft_stream *s, const char *data, size_t len)
+{
+    if (len >= WEFT_BUFFER_BYTES) return write_through(s, data, len);
+    while (!fits(s, len)) {
+        int err = weft_stream_flush(s);
+        if (err < 0) return err;
+    }
+    return append(s, data, len);
+}
+
+int weft_stream_write(weft_stream *s, const void *data, size_t len)
+{
+    /* Not a checkpoint: to give way now could cost the octets in the scratch. */
+    if (!weft_self() || weft_cancelled()) return weft_checkpoint();
+    if (s->out_error_) return s->out_error_;
+    int err;
+    if (fits(s, len)) {
+        err = len > 0 ? append(s, data, len) : 0;
+        int gave_way = weft_checkpoint();
+        (void)gave_way; /* it did happen; the next call says if cancelled */
+        return err;
+    }
+    if (!weft_scratch_holds(data)) return write_slowly(s, data, len);
+    char *copy = weft_buffer_alloc(len);
+    if (!copy) return -ENOMEM;
+    memcpy(copy, data, len);
+    err = write_slowly(s, copy, len);
+    weft_buffer_free(copy, len);
+    return err;
 }
 
 void weft_stream_fini(weft_stream *s)

@@ -2,7 +2,7 @@
 /*
  * fdtable.c - entries in chunks, which are made when first needed.
  *
- * Generations count all openings of the table rather than those of one entry,
+ * Generations count all openings of the thread rather than those of one entry,
  * so that none comes round again before two thousand million openings.
  */
 #include "reactor/fdtable.h"
@@ -38,10 +38,12 @@ struct wf_fd *wf_fdtable_make(struct wf_fdtable *t, int number)
     return &t->chunks[chunk][number % WF_FDS_PER_CHUNK];
 }
 
-static uint32_t next_generation(struct wf_fdtable *t)
+/* Of the thread, not of one run: a handle may outlive its run. */
+static uint32_t next_generation(void)
 {
-    if (++t->generation == UINT32_MAX) t->generation = 1;
-    return t->generation;
+    static __thread uint32_t last;
+    if (++last == UINT32_MAX) last = 1;
+    return last;
 }
 
 void wf_fdtable_open(struct wf_fdtable *t, struct wf_fd *e,
@@ -50,7 +52,7 @@ void wf_fdtable_open(struct wf_fdtable *t, struct wf_fd *e,
     WF_ASSERT(wf_waitq_empty(&e->readers) && wf_waitq_empty(&e->writers));
     int number = e->number;
     *e = (struct wf_fd){.number = number,
-                        .generation = next_generation(t),
+                        .generation = next_generation(),
                         .kind = (uint8_t)kind};
     t->open++;
     if (kind != WF_FD_FOREIGN) wf_leaks_here.descriptors++;
@@ -61,7 +63,7 @@ void wf_fdtable_close(struct wf_fdtable *t, struct wf_fd *e)
     WF_ASSERT(wf_waitq_empty(&e->readers) && wf_waitq_empty(&e->writers));
     if (e->kind != WF_FD_FOREIGN) wf_leaks_here.descriptors--;
     e->kind = WF_FD_NONE;
-    e->generation = next_generation(t);
+    e->generation = next_generation();
     e->registered = false;
     t->open--;
 }

@@ -28,7 +28,6 @@ struct wf_fd {
     uint8_t kind;
     uint8_t ready;       /* WF_IN, WF_OUT, WF_HUP, as far as is known */
     bool registered;
-    bool muted;          /* a listener nobody waits at: not reported */
     bool local;          /* a listener of Unix sockets */
     weft_waitq_ readers, writers; /* a waiter's n_: the events it
                                      wants; item_: its ticket */
@@ -39,7 +38,6 @@ enum { WF_FDS_PER_CHUNK = 128 };
 struct wf_fdtable {
     struct wf_fd **chunks; /* entries never move: waiters point at them */
     size_t chunk_count, open;
-    uint32_t generation;   /* of the last opening */
 };
 
 /* The entry of a number, made if need be. NULL: no memory. */

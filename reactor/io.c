@@ -19,6 +19,14 @@
 
 /* ---- adopting and closing ----------------------------------------------- */
 
+/* Ends this opening: its waiters, its registration, its generation. */
+static void shut(struct wf_fd *e)
+{
+    wf_fd_wake_all(e, -EBADF);
+    wf_fd_unregister(e);
+    wf_fdtable_close(&wf_reactor->fds, e);
+}
+
 int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd)
 {
     struct wf_reactor *r = wf_reactor;
@@ -27,9 +35,7 @@ int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd)
     if (e->kind != WF_FD_NONE) {
         /* Closed behind our back, and the number has come round. The kernel
          * dropped the registration then, unless the file was dup'ed. */
-        wf_fd_wake_all(e, -EBADF);
-        wf_fd_unregister(e);
-        wf_fdtable_close(&r->fds, e);
+        shut(e);
     }
     wf_fdtable_open(&r->fds, e, kind);
     *ret_fd = (weft_fd){(uint32_t)number, e->generation};
@@ -57,12 +63,12 @@ static int kind_of(int fd)
     socklen_t len = sizeof value;
     err = wf_os_getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &len);
     if (err < 0) return err;
-    if (value != SOCK_STREAM) return WF_FD_DATAGRAM;
+    if (value != SOCK_STREAM && value != SOCK_SEQPACKET) return WF_FD_DATAGRAM;
+    bool local = value == SOCK_SEQPACKET || wf_fd_is_local(fd);
     len = sizeof value;
     err = wf_os_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &len);
     if (err < 0) return err;
-    return value ? WF_FD_LISTENER : wf_fd_is_local(fd) ? WF_FD_LOCAL
-                                                       : WF_FD_STREAM;
+    return value ? WF_FD_LISTENER : local ? WF_FD_LOCAL : WF_FD_STREAM;
 }
 
 int weft_fd_adopt(int fd, weft_fd *ret_fd)
@@ -94,9 +100,7 @@ int weft_fd_release(weft_fd fd)
     if (!e)
         return wf_misuse(-EBADF, "weft_fd_release: descriptor %u is closed",
                          fd.slot);
-    wf_fd_wake_all(e, -EBADF);
-    wf_fd_unregister(e);
-    wf_fdtable_close(&wf_reactor->fds, e);
+    shut(e);
     return e->number;
 }
 
@@ -114,9 +118,7 @@ int weft_close(weft_fd fd)
                          "weft_close: descriptor %u is closed already, or was "
                          "never open: close it in one place",
                          fd.slot);
-    wf_fd_wake_all(e, -EBADF);
-    wf_fd_unregister(e);
-    wf_fdtable_close(&wf_reactor->fds, e);
+    shut(e);
     wf_os_close(e->number);
     wf_fd_freed();
     return 0;
@@ -302,20 +304,6 @@ int weft_read_exact(weft_fd fd, void *buf, size_t len, size_t *ret_done)
 
 /* ---- waiting only ------------------------------------------------------- */
 
-int weft_wait(weft_fd fd, int events)
-{
-    uintptr_t ticket = 0;
-    int err;
-    struct wf_fd *e = enter(fd, &err);
-    if (!e) return err;
-    unsigned want = (unsigned)events & (WF_IN | WF_OUT);
-    if (!want) return -EINVAL;
-    if (e->kind == WF_FD_FILE) return (int)want;
-    if (e->ready & want) return (int)(e->ready & (want | WF_HUP));
-    return wf_fd_wait(fd, e, want,
-                      want == WF_OUT ? &wf_wait_write : &wf_wait_read, &ticket);
-}
-
 static int ready_now(int fd, unsigned want)
 {
     struct pollfd ask = {.fd = fd};
@@ -327,6 +315,25 @@ static int ready_now(int fd, unsigned want)
     bool gone = ask.revents & (POLLHUP | POLLERR);
     return (ask.revents & POLLIN || gone ? WF_IN : 0) |
            (ask.revents & POLLOUT || gone ? WF_OUT : 0) | (gone ? WF_HUP : 0);
+}
+
+int weft_wait(weft_fd fd, int events)
+{
+    uintptr_t ticket = 0;
+    int err;
+    struct wf_fd *e = enter(fd, &err);
+    if (!e) return err;
+    unsigned want = (unsigned)events & (WF_IN | WF_OUT);
+    if (!want) return -EINVAL;
+    if (e->kind == WF_FD_FILE) return (int)want;
+    if (e->ready & want) {
+        /* Known from before; somebody may have read it by the number. */
+        int now = ready_now(e->number, want);
+        if (now != 0) return now < 0 ? now : now & (int)(want | WF_HUP);
+        e->ready &= (uint8_t)~want;
+    }
+    return wf_fd_wait(fd, e, want,
+                      want == WF_OUT ? &wf_wait_write : &wf_wait_read, &ticket);
 }
 
 int weft_wait_fd(int fd, int events)
@@ -357,7 +364,5 @@ void weft_forget_fd(int fd)
     if (!wf_reactor || fd < 0) return;
     struct wf_fd *e = wf_fdtable_at(&wf_reactor->fds, (uint32_t)fd);
     if (!e || e->kind != WF_FD_FOREIGN) return;
-    wf_fd_wake_all(e, -EBADF);
-    wf_fd_unregister(e);
-    wf_fdtable_close(&wf_reactor->fds, e);
+    shut(e);
 }

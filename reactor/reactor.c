@@ -29,6 +29,7 @@ enum {
      * wake-up together; few are met exactly. */
     MANY_TIMERS = 256,
     GATHER_NS = 1000000,
+    LONG_NS = 1000000000, /* a wait that is worth a look at all fibers */
     AHEAD_ENTRY = 12, /* events */
     AHEAD_FIBER = 6
 };
@@ -85,7 +86,6 @@ static int register_it(struct wf_reactor *r, struct wf_fd *e, unsigned events)
         err = wf_poller_again(r->poller, e->number, wf_fd_key(e), mode, events);
     if (err < 0) return err;
     e->registered = true;
-    e->muted = false;
     r->registered++;
     return 0;
 }
@@ -128,11 +128,14 @@ static void stand_in_line(weft_waitq_ *q, struct weft_waiter_ *w)
 static int park(struct wf_reactor *r, struct wf_fd *e, unsigned events,
                 const struct wf_wait_kind *kind, uintptr_t ticket)
 {
-    if (!e->registered || e->muted || e->kind == WF_FD_FOREIGN) {
+    if (e->kind == WF_FD_FILE) return -EAGAIN; /* has no way to say when */
+    if (!e->registered || e->kind == WF_FD_FOREIGN) {
         int err = register_it(r, e, events | wanted(e));
-        if (err == -EPERM) return (int)events; /* always ready */
+        if (err == -EPERM) {
+            e->kind = WF_FD_FILE; /* always ready, or never to be waited for */
+            return (int)events;
+        }
         if (err < 0) return err;
-        e->muted = false;
     }
     wf_poller_expect(r->poller, e->number, events);
     struct weft_waiter_ *w = &wf_self()->waiter;
@@ -204,15 +207,17 @@ static void take_event(struct wf_reactor *r, const struct wf_event *ev)
     struct wf_fd *e = wf_fdtable_at(&r->fds, (uint32_t)ev->key);
     if (!e || e->generation != (uint32_t)(ev->key >> 32)) return;
     if (e->kind == WF_FD_LISTENER && wf_waitq_empty(&e->readers)) {
-        /* Nobody is waiting: not to be told the same at every turn. */
-        (void)wf_poller_again(r->poller, e->number, wf_fd_key(e), WF_LEVEL, 0);
-        e->muted = true;
+        /* Nobody is waiting: not to be told the same at every turn. Asking for
+         * nothing would not do, since a hang-up is told unasked. */
+        wf_fd_unregister(e);
     }
     e->ready |= (uint8_t)ev->ready;
     wake_ready(e, ev->ready);
     /* A one-shot registration served one side; the other still waits. */
-    if (e->kind == WF_FD_FOREIGN && wanted(e))
-        (void)register_it(r, e, wanted(e));
+    if (e->kind == WF_FD_FOREIGN && wanted(e)) {
+        int err = register_it(r, e, wanted(e));
+        if (err < 0) wf_fd_wake_all(e, err);
+    }
 }
 
 /* ---- no free descriptor ------------------------------------------------- */
@@ -288,7 +293,8 @@ static bool spin(struct wf_reactor *r)
 {
     int64_t until = wf_time_add(wf_now, r->opts.spin);
     size_t waiting = r->waiting;
-    while (r->waiting == waiting && wf_wheel_next(&r->wheel) > wf_now) {
+    while (r->waiting == waiting && wf_wheel_next(&r->wheel) > wf_now &&
+           !wf_clock_is_virtual()) {
         if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) break;
         if (wf_now >= until) return false;
         poll_once(r, 0);
@@ -323,8 +329,10 @@ static bool turn(void *self, bool may_block)
     wf_clock_update();
     if (may_block) {
         timeout = idle_for(r);
-        if (timeout == INT64_MAX && waiting == 0 && !r->kick_expected)
-            return false;
+        bool alone = waiting == 0 && !r->kick_expected;
+        if (alone && timeout > LONG_NS && !r->opts.expects_timer())
+            timeout = INT64_MAX; /* it is armed for what is over already */
+        if (alone && timeout == INT64_MAX) return false;
         if (timeout > 0 && r->opts.spin > 0 && spin(r)) timeout = 0;
     }
     if (r->registered > 0 || timeout > 0) {

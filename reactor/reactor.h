@@ -14,6 +14,8 @@
 struct wf_reactor_opts {
     /* Timers that came due, in order, linked by next, none armed any more. */
     void (*expired)(struct wf_timer *list);
+    /* Does any fiber still wait for a timer? One may be armed in vain. */
+    bool (*expects_timer)(void);
     /* Called in a turn after wf_reactor_kick. */
     void (*kicked)(void);
     int64_t spin; /* ns of asking before waiting */

@@ -26,6 +26,8 @@ static int no_run(const char *call)
 
 static enum wf_fd_kind kind_of(int family, int type)
 {
+    type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (type == SOCK_SEQPACKET) return WF_FD_LOCAL;
     if (type != SOCK_STREAM) return WF_FD_DATAGRAM;
     return family == AF_INET || family == AF_INET6 ? WF_FD_STREAM : WF_FD_LOCAL;
 }
@@ -74,7 +76,7 @@ int weft_listen_on(weft_fd fd, int backlog)
     struct wf_fd *e = wf_fd_of(fd);
     if (!e) return -EBADF;
     int err = wf_os_listen(e->number, backlog);
-    if (err < 0) return err;
+    if (err < 0 || e->kind == WF_FD_LISTENER) return err;
     wf_fd_unregister(e);
     e->local = e->kind != WF_FD_STREAM;
     e->kind = WF_FD_LISTENER;
@@ -101,13 +103,17 @@ static bool of_the_peer(int err)
     }
 }
 
+enum { LOST_AT_ONCE = 16 };
+
 static int take(struct wf_fd *e, weft_fd *ret_conn, struct sockaddr *sa,
                 socklen_t *len)
 {
-    int conn;
-    do
+    int conn = -EAGAIN;
+    for (int i = 0; i < LOST_AT_ONCE; i++) {
         conn = wf_os_accept(e->number, sa, len);
-    while (conn < 0 && of_the_peer(conn));
+        if (conn >= 0 || !of_the_peer(conn)) break;
+        conn = -EAGAIN; /* it is level-triggered: the next turn goes on */
+    }
     /* One event, one connection: the next event comes if there are more. */
     e->ready &= (uint8_t)~WF_IN;
     if (conn < 0) return conn;

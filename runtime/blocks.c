@@ -51,6 +51,7 @@ void wf_blocks_fini(struct wf_sched *w)
 static struct wf_stack_pool *pool_of(struct wf_sched *w, size_t bytes)
 {
     if (bytes == 0) return &w->pool;
+    if (bytes > SIZE_MAX / 8) return NULL;
     for (struct wf_stack_pool *p = w->pools; p; p = p->next)
         if (p->usable >= bytes && p->usable - bytes < 4096) return p;
     struct wf_stack_pool *p = wf_alloc(sizeof *p);

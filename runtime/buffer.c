@@ -37,6 +37,12 @@ void weft_scratch_leave(weft_tenant *t)
     if (tenant == t) tenant = NULL;
 }
 
+bool weft_scratch_holds(const void *p)
+{
+    uintptr_t at = (uintptr_t)p, low = (uintptr_t)scratch;
+    return scratch && at >= low && at - low < WEFT_SCRATCH_BYTES;
+}
+
 void *weft_buffer_get(void)
 {
     if (free_count > 0) return free_buffers[--free_count];

@@ -73,21 +73,25 @@ weft_error *wf_error_new(weft_fiber *f, int code)
 int weft_fail_at(int code, const char *file, int line, const char *format, ...)
 {
     weft_fiber *f = wf_self();
-    weft_error *e = f ? wf_error_new(f, code) : &outside;
-    if (f) wf_error_give(f, e);
-    if (!e) return code;
+    char msg[sizeof outside.msg]; /* the arguments may be of the old record */
+    int kept = errno;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(msg, sizeof msg, format, args);
+    va_end(args);
+    errno = kept;
 
-    if (!f) fill(e, NULL, code);
+    weft_error *e = f ? wf_error_new(f, code) : &outside;
+    if (f)
+        wf_error_give(f, e);
+    else
+        fill(e, NULL, code);
+    if (!e) return code;
+    memcpy(e->msg, msg, sizeof msg);
     if (file) {
         e->file = file;
         e->line = line;
     }
-    int kept = errno;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(e->msg, sizeof e->msg, format, args);
-    va_end(args);
-    errno = kept;
     return code;
 }
 

@@ -28,7 +28,11 @@ static weft_error *record_of(weft_fiber *f, int code)
     if (!e->next && e->fiber == f->id) return e;
     /* From a nursery that f closed: the group goes inside one record. */
     weft_error *whole = wf_error_new(f, code);
-    if (!whole) return e;
+    if (!whole) { /* at least the first of them, which may join a list */
+        wf_error_free((weft_error *)(uintptr_t)e->next);
+        e->next = NULL;
+        return e;
+    }
     memcpy(whole->msg, e->msg, sizeof whole->msg);
     whole->inner = e;
     return whole;
@@ -84,7 +88,10 @@ static void judge(weft_nursery *n, struct wf_child *c, int rc)
         if (n->opts_.policy != WEFT_SUPERVISE) {
             keep(n, rc, e);
         } else {
-            if (!n->opts_.on_exit && e) wf_error_unhandled(e);
+            if (!n->opts_.on_exit) {
+                const weft_error bare = {.code = rc, .fiber = f->id};
+                wf_error_unhandled(e ? e : &bare); /* also without memory */
+            }
             wf_error_free(e);
         }
         if (n->opts_.policy == WEFT_FAIL_FAST)
@@ -107,22 +114,28 @@ void wf_nursery_over(weft_nursery *n)
     if (n->closer_) wf_wake(n->closer_, 0);
 }
 
+static void check_all_ended(const struct wf_child *c, const char *who)
+{
+    const weft_scope *s = c->scope;
+    if (s->flags_ & WF_S_BASE) return;
+    wf_fatal("%s fiber %llu \"%s\" returned while the %s opened at %s:%d was "
+             "still open: %s it on every way out, or use the block form",
+             who, (unsigned long long)c->fiber.id,
+             c->fiber.name ? c->fiber.name : "",
+             s->flags_ & WF_S_NURSERY ? "nursery" : "scope", s->file_, s->line_,
+             s->flags_ & WF_S_NURSERY ? "close" : "end");
+}
+
 static void finish(struct wf_child *c, int rc)
 {
     weft_nursery *n = c->fiber.nursery;
-    if (c->scope != wf_base(c))
-        wf_fatal("fiber %llu \"%s\" returned while the %s opened at %s:%d was "
-                 "still open: %s it on every way out, or use the block form",
-                 (unsigned long long)c->fiber.id,
-                 c->fiber.name ? c->fiber.name : "",
-                 c->scope->flags_ & WF_S_NURSERY ? "nursery" : "scope",
-                 c->scope->file_, c->scope->line_,
-                 c->scope->flags_ & WF_S_NURSERY ? "close" : "end");
+    check_all_ended(c, "the function of");
+    judge(n, c, rc); /* on_exit and the hook may lock, and open scopes */
+    check_all_ended(c, "what was called at the end of");
     if (c->held) wf_mutexes_orphaned(c->held);
     if (wf_timer_armed(&c->u.timer))
         wf_timer_disarm(wf_reactor_wheel(), &c->u.timer);
 
-    judge(n, c, rc);
     if (c->fiber.error) wf_error_give(&c->fiber, NULL);
     wf_scope_unlink(wf_base(c));
     n->live_--;

@@ -123,6 +123,10 @@ static inline void wf_base_begin(struct wf_child *c, weft_scope *under)
     c->fiber.cancelled = base->cause_ != NULL;
 }
 
+/* A block form is left: whatever was begun inside by hand has to be ended, for
+ * its memory and that of s goes away. */
+void wf_check_innermost(const weft_scope *s);
+
 /* Cancels `s` for this reason, unless it is ended or cancelled already. */
 void wf_scope_cancel(weft_scope *s, weft_reason_kind kind, int code,
                      uint64_t by, const char *why);
@@ -137,6 +141,9 @@ static inline void wf_child_timer(struct wf_child *c, int64_t when)
 
 /* Timers of fibers came due: ends sleeps, then cancels expired scopes. */
 void wf_timers_expired(struct wf_timer *list);
+
+/* Does any fiber sleep, or have a deadline that has not passed? */
+bool wf_timers_expected(void);
 
 
 /* ---- spawn.c, child.c --------------------------------------------------- */

@@ -139,16 +139,19 @@ void wf_mutexes_orphaned(weft_mutex *held)
 
 /* ---- the block form ----------------------------------------------------- */
 
-/* Called before the body, and again after it: *held tells. */
-int weft_locked_step_(weft_mutex **held, weft_mutex *m, int *rc)
+weft_mutex *weft_locked_enter_(weft_mutex *m, int *rc)
 {
-    if (*held) return 0; /* leave_ unlocks */
     *rc = weft_mutex_lock(m);
-    if (*rc < 0) return 0;
-    *held = m;
-    return 1;
+    return *rc < 0 ? NULL : m;
 }
 
+weft_mutex *weft_locked_exit_(weft_mutex *m)
+{
+    (void)weft_mutex_unlock(m);
+    return NULL;
+}
+
+/* Only a break, return or goto leaves it locked. */
 void weft_locked_leave_(weft_mutex **held)
 {
     if (*held) (void)weft_mutex_unlock(*held);

@@ -83,8 +83,9 @@ static int may_close(const weft_nursery *n, weft_fiber *f)
         return wf_misuse(-ESHUTDOWN, "weft_nursery_close: closed before");
     if (!f || n->scope_.owner_ != f)
         return wf_misuse(-EPERM,
-                         "weft_nursery_close: opened at %s:%d by another "
-                         "fiber, which alone may close it",
+                         "weft_nursery_close: \"%s\" was opened at %s:%d by "
+                         "another fiber, which alone may close it",
+                         n->opts_.name ? n->opts_.name : "",
                          n->scope_.file_ ? n->scope_.file_ : "?",
                          n->scope_.line_);
     const weft_scope *inner = wf_child_of(f)->scope;
@@ -134,7 +135,9 @@ weft_nursery *weft_nursery_enter_(const char *file, int line, weft_nursery *n,
 weft_nursery *weft_nursery_exit_(weft_nursery *n)
 {
     /* The body may have closed it by hand. */
-    if (!(n->state_ & WF_N_CLOSED)) *n->rc_ = weft_nursery_close(n, *n->rc_);
+    if (n->state_ & WF_N_CLOSED) return NULL;
+    wf_check_innermost(&n->scope_);
+    *n->rc_ = weft_nursery_close(n, *n->rc_);
     return NULL;
 }
 
@@ -144,8 +147,11 @@ void weft_nursery_leave_(weft_nursery *n)
 {
     if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_CLOSED) return;
     weft_fiber *f = wf_self();
+    wf_check_innermost(&n->scope_);
     int lost = weft_nursery_close(n, *n->rc_);
     if (lost >= 0 || !n->first_) return;
-    for (const weft_error *e = f->error; e; e = e->next)
+    weft_error *group = wf_error_take(f); /* the hook may fail in its turn */
+    for (const weft_error *e = group; e; e = e->next)
         if (e->fiber != f->id) wf_error_unhandled(e);
+    wf_error_free(group);
 }

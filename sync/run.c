@@ -31,7 +31,6 @@ static __thread struct run *run_here;
 static int main_fiber(void *arg)
 {
     struct run *run = arg;
-    weft_scope_init(&run->root);
     int err = weft_scope_begin(&run->root);
     if (err < 0) return err;
     run->rc = weft_scope_end(&run->root, run->fn(run->arg));
@@ -135,8 +134,10 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
         .stack_bytes = o->stack_size ? o->stack_size : STACK,
         .guard_bytes = o->guard_size ? o->guard_size : GUARD,
     };
+    weft_scope_init(&run.root); /* a signal may cancel it before main starts */
     wf_clock_open(o->virtual_clock);
     struct wf_reactor_opts reactor = {.expired = wf_timers_expired,
+                                      .expects_timer = wf_timers_expected,
                                       .kicked = kicked,
                                       .spin = o->spin};
     int err = wf_reactor_open(&reactor, &sched.driver);

@@ -122,6 +122,20 @@ void wf_timers_expired(struct wf_timer *list)
     }
 }
 
+static void look_for_timer(weft_fiber *f, void *arg)
+{
+    const struct wf_child *c = wf_child_of(f);
+    if (c->sleep_until != INT64_MAX || earliest_deadline(c) != INT64_MAX)
+        *(bool *)arg = true;
+}
+
+bool wf_timers_expected(void)
+{
+    bool found = false;
+    wf_fiber_each(look_for_timer, &found);
+    return found;
+}
+
 /* ---- opening and ending ------------------------------------------------- */
 
 void weft_scope_init(weft_scope *s)
@@ -182,18 +196,32 @@ __attribute__((cold, noinline)) static int cannot_end(const weft_scope *s)
 {
     return wf_misuse(-EBUSY, "weft_scope_end: the scope begun at %s:%d is %s",
                      s->file_ ? s->file_ : "?", s->line_,
-                     s->flags_ & WF_S_ENDED      ? "ended already"
+                     s->flags_ & WF_S_NURSERY    ? "a nursery's: close that"
+                     : s->flags_ & WF_S_ENDED    ? "ended already"
                      : !(s->flags_ & WF_S_BEGUN) ? "not begun"
                                                  : "not the innermost of this "
                                                    "fiber: end those inside "
                                                    "it first");
 }
 
+void wf_check_innermost(const weft_scope *s)
+{
+    const weft_scope *inner = wf_child_self()->scope;
+    if (inner == s) return;
+    wf_fatal("fiber %llu \"%s\" leaves the block opened at %s:%d while the %s "
+             "opened inside it at %s:%d is still open",
+             (unsigned long long)wf_self()->id,
+             wf_self()->name ? wf_self()->name : "", s->file_, s->line_,
+             inner->flags_ & WF_S_NURSERY ? "nursery" : "scope", inner->file_,
+             inner->line_);
+}
+
 int weft_scope_end(weft_scope *s, int rc)
 {
     weft_fiber *f = wf_self();
     struct wf_child *c = wf_child_of(f);
-    if (!f || c->scope != s || s->flags_ & WF_S_BASE) return cannot_end(s);
+    if (!f || c->scope != s || s->flags_ & (WF_S_BASE | WF_S_NURSERY))
+        return cannot_end(s);
 
     bool visible = s->parent_->cause_ && !(s->flags_ & WEFT_SHIELD_);
     if (rc == -ECANCELED && s->flags_ & WF_S_CANCELLED && !visible) {
@@ -225,8 +253,8 @@ void weft_scope_cancel(weft_scope *s, int code, const char *why)
  * is armed again. So this is one store, to a line that is at hand. */
 void weft_scope_set_deadline(weft_scope *s, weft_time t)
 {
-    bool later = t >= s->deadline_;
-    s->deadline_ = t;
+    bool later = t >= s->deadline_ && s->deadline_ != 0;
+    s->deadline_ = t != 0 ? t : -1; /* 0 is that of a zeroed scope: none */
     if (later || !(s->flags_ & WF_S_BEGUN) ||
         s->flags_ & (WF_S_ENDED | WF_S_CANCELLED))
         return;

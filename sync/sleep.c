@@ -40,10 +40,10 @@ int weft_sleep_until(weft_time t)
     c->sleep_until = t;
     if (t != WEFT_FOREVER) {
         struct wf_timer *timer = &c->u.timer;
+        bool armed = wf_timer_armed(timer) && timer->when <= t;
         wf_child_timer(c, t);
-        /* Armed for something earlier: still we went to sleep only now. */
-        if (timer->when != t)
-            wf_timer_move(wf_reactor_wheel(), timer, timer->when);
+        /* Armed for something before: still we went to sleep only now. */
+        if (armed) wf_timer_move(wf_reactor_wheel(), timer, timer->when);
     }
     return wf_park(&asleep, c);
 }

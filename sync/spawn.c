@@ -81,23 +81,24 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
     return 0;
 }
 
-static bool is_full(const weft_nursery *n)
+static int admit(const weft_nursery *n)
 {
-    return !wf_nursery_has_place(n) && n->state_ & WF_N_OPEN;
+    if (!wf_self()) return wf_misuse(-EPERM, "spawn: called outside a fiber");
+    return !wf_nursery_has_place(n) && n->state_ & WF_N_OPEN ? -EAGAIN : 0;
 }
 
 int weft_spawn_(const char *file, int line, weft_nursery *n, weft_fn fn,
                 void *arg)
 {
-    if (is_full(n)) return -EAGAIN;
-    return spawn(n, fn, arg, NULL, 0, NULL, file, line);
+    int err = admit(n);
+    return err < 0 ? err : spawn(n, fn, arg, NULL, 0, NULL, file, line);
 }
 
 int weft_spawn_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                    void *arg, const weft_spawn_opts *o)
 {
-    if (is_full(n)) return -EAGAIN;
-    return spawn(n, fn, arg, NULL, 0, o, file, line);
+    int err = admit(n);
+    return err < 0 ? err : spawn(n, fn, arg, NULL, 0, o, file, line);
 }
 
 int weft_spawn_copy_(const char *file, int line, weft_nursery *n, weft_fn fn,
@@ -109,8 +110,8 @@ int weft_spawn_copy_(const char *file, int line, weft_nursery *n, weft_fn fn,
 int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                         const void *val, size_t len, const weft_spawn_opts *o)
 {
-    if (is_full(n)) return -EAGAIN;
-    return spawn(n, fn, NULL, val, len, o, file, line);
+    int err = admit(n);
+    return err < 0 ? err : spawn(n, fn, NULL, val, len, o, file, line);
 }
 
 int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg)
@@ -164,7 +165,10 @@ int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
     err = spawn(n, fn, arg, NULL, 0, o, file, line);
     if (err < 0 && waited) {
         wf_nursery_hand_on(n);
-        if (n->state_ & WF_N_BODY_OVER) wf_nursery_over(n);
+        if (n->state_ & WF_N_BODY_OVER) {
+            wf_nursery_daemons_left(n);
+            wf_nursery_over(n);
+        }
     }
     return err;
 }

@@ -4,14 +4,16 @@
  */
 #include <weft/scope.h>
 
-#include "runtime/park.h"
+#include "sync/child.h"
 
 static int within(weft_scope *s, weft_time ns, unsigned flags, weft_fn fn,
                   void *arg)
 {
     int err = weft_scope_begin_after_(s, ns, flags, __FILE__, __LINE__);
     if (err < 0) return err;
-    return weft_scope_end(s, fn(arg));
+    int rc = fn(arg);
+    wf_check_innermost(s);
+    return weft_scope_end(s, rc);
 }
 
 int weft_with_timeout(weft_time ns, weft_fn fn, void *arg)
@@ -57,6 +59,7 @@ weft_guard_ *weft_guard_enter_(weft_guard_ *g, int *rc, weft_time ns,
 weft_guard_ *weft_guard_exit_(weft_guard_ *g)
 {
     g->open_ = 0;
+    wf_check_innermost(&g->scope_);
     *g->rc_ = weft_scope_end(&g->scope_, *g->rc_);
     return NULL;
 }
@@ -65,6 +68,7 @@ weft_guard_ *weft_guard_exit_(weft_guard_ *g)
 void weft_guard_leave_(weft_guard_ *g)
 {
     if (!g->open_) return;
+    wf_check_innermost(&g->scope_);
     int lost = weft_scope_end(&g->scope_, *g->rc_);
     (void)lost;
 }

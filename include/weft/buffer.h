@@ -36,6 +36,9 @@ WEFT_MUST void *weft_scratch_claim(weft_tenant *t);
 /** *t needs nothing of it any more; fine if it is not the tenant. */
 WEFT_API void weft_scratch_leave(weft_tenant *t);
 
+/** Does p point into the scratch, whose octets are gone after a park? */
+WEFT_API bool weft_scratch_holds(const void *p);
+
 /** Borrows WEFT_BUFFER_BYTES, or NULL when there is no memory. */
 WEFT_MUST void *weft_buffer_get(void);
 

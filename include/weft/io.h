@@ -39,7 +39,7 @@ typedef struct weft_fd {
  * it. Sockets, pipes, terminals and regular files will do.
  *
  * Returns 0, -EBADF, -ENOMEM, or -EPERM outside a run; then `fd` is still the
- * caller's.
+ * caller's, but may be non-blocking already.
  */
 WEFT_MUST int weft_fd_adopt(int fd, weft_fd *ret_fd);
 

@@ -58,11 +58,15 @@ WEFT_API int weft_mutex_repair(weft_mutex *m);
 #define WEFT_LOCKED(m, rc) WEFT_LOCKED_AT_(m, rc, __LINE__)
 #define WEFT_LOCKED_AT_(m, rc, line)                                           \
     for (weft_mutex *WEFT_LOCKED_NAME_(line)                                   \
-             __attribute__((cleanup(weft_locked_leave_))) = 0;                 \
-         weft_locked_step_(&WEFT_LOCKED_NAME_(line), (m), &(rc));)
+             __attribute__((cleanup(weft_locked_leave_))) =                    \
+                 weft_locked_enter_((m), &(rc));                               \
+         WEFT_LOCKED_NAME_(line);                                              \
+         WEFT_LOCKED_NAME_(line) =                                             \
+             weft_locked_exit_(WEFT_LOCKED_NAME_(line)))
 #define WEFT_LOCKED_NAME_(line)  WEFT_LOCKED_NAME2_(line)
 #define WEFT_LOCKED_NAME2_(line) weft_locked_##line
-WEFT_API int weft_locked_step_(weft_mutex **held, weft_mutex *m, int *rc);
+WEFT_API weft_mutex *weft_locked_enter_(weft_mutex *m, int *rc);
+WEFT_API weft_mutex *weft_locked_exit_(weft_mutex *m);
 WEFT_API void weft_locked_leave_(weft_mutex **held);
 
 WEFT_END_DECLS

@@ -51,7 +51,8 @@ WEFT_MUST int weft_try_accept(weft_fd listener, weft_fd *ret_conn,
 /**
  * Connects to `address`. Give it a deadline by a scope around it.
  *
- * Parks. Returns 0, -ECANCELED, -EINVAL, -ECONNREFUSED, -ENOENT, -EMFILE, ...
+ * Parks. Returns 0, -ECANCELED, -EINVAL, -ECONNREFUSED, -ENOENT, -EMFILE, ...;
+ * -EAGAIN: the backlog of a Unix listener is full, which cannot be waited for.
  */
 WEFT_PARKS int weft_dial(weft_fd *ret_conn, const char *address);
 

@@ -20,7 +20,9 @@
  * and the close of the listener is reset; only a second listener on the port
  * could take it.
  *
- * A handler that fails does not disturb the others. weft_dump shows them all.
+ * A handler that fails does not disturb the others; its failure goes to the
+ * unhandled hook (weft/error.h), save -ECONNRESET and -EPIPE, by which a peer
+ * has gone.
  */
 #ifndef WEFT_SERVE_H
 #define WEFT_SERVE_H

@@ -71,7 +71,7 @@ WEFT_API void weft_stream_consume(weft_stream *s, size_t n);
 
 /**
  * Reads up to and with octet `end`, and consumes that. A last piece without it
- * is returned as it is.
+ * that is shorter than `max` is returned as it is.
  *
  * Parks. Returns its length, 0 at the end, -EMSGSIZE if `max` octets hold no
  * `end`, or as weft_stream_peek.
@@ -91,22 +91,26 @@ WEFT_PARKS ssize_t weft_stream_read(weft_stream *s, void *buf, size_t len);
 WEFT_PARKS int weft_stream_read_exact(weft_stream *s, void *buf, size_t len);
 
 /**
- * Takes `len` octets to be sent. Parks only when over 16 KiB wait; then an
- * error, -ECANCELED too, has broken the sending side: part of it is gone.
+ * Takes `len` octets to be sent; they may be such as peek has shown. Parks
+ * when over 16 KiB would wait. An error took none of them, save when a write
+ * of over 16 KiB fails half way: that breaks the sending side, and every later
+ * call says so (-EPIPE after a cancellation).
  *
- * Returns 0, or as weft_write; -ENOMEM took nothing.
+ * Returns 0, or as weft_write; -ENOMEM.
  */
 WEFT_PARKS int weft_stream_write(weft_stream *s, const void *data, size_t len);
 
 /** Sends what is gathered. Parks. Returns 0, or as weft_write. */
 WEFT_PARKS int weft_stream_flush(weft_stream *s);
 
-/** Gives the buffers back, and leaves the descriptor open. Never parks. */
+/** Gives the buffers back, and leaves the descriptor open; no other fiber may
+ *  be using the stream. Never parks. */
 WEFT_API void weft_stream_fini(weft_stream *s);
 
 /**
  * Sends what is gathered, then gives the buffers back and closes, whatever
- * the sending came to. Parks. Returns 0, or why the sending failed.
+ * the sending came to. Parks if something is gathered, and only then it is a
+ * cancel point. Returns 0, or why the sending failed.
  */
 WEFT_PARKS int weft_stream_close(weft_stream *s);
 
