@@ -27,7 +27,7 @@ struct wf_fd *wf_fdtable_make(struct wf_fdtable *t, int number)
         t->chunk_count = count;
     }
     if (!t->chunks[chunk]) {
-        struct wf_fd *made = wf_zalloc(WF_FDS_PER_CHUNK * sizeof *made);
+        struct wf_fd *made = wf_map(WF_FDS_PER_CHUNK * sizeof *made);
         if (!made) return NULL;
         for (int i = 0; i < WF_FDS_PER_CHUNK; i++) {
             made[i].number = (int)chunk * WF_FDS_PER_CHUNK + i;
@@ -71,7 +71,7 @@ void wf_fdtable_close(struct wf_fdtable *t, struct wf_fd *e)
 void wf_fdtable_fini(struct wf_fdtable *t)
 {
     for (size_t i = 0; i < t->chunk_count; i++)
-        wf_free(t->chunks[i], WF_FDS_PER_CHUNK * sizeof **t->chunks);
+        wf_unmap(t->chunks[i], WF_FDS_PER_CHUNK * sizeof **t->chunks);
     wf_free(t->chunks, t->chunk_count * sizeof *t->chunks);
     *t = (struct wf_fdtable){0};
 }

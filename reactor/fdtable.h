@@ -21,8 +21,8 @@ enum wf_fd_kind {
     WF_FD_FOREIGN    /* another library's; we only wait for it */
 };
 
-struct wf_fd {
-    int number;
+struct wf_fd { /* one cache line */
+    _Alignas(64) int number;
     uint32_t generation; /* never 0, and another one with each opening and
                             closing: a handle that has it is of this opening */
     uint8_t kind;
@@ -33,7 +33,7 @@ struct wf_fd {
                                      wants; item_: its ticket */
 };
 
-enum { WF_FDS_PER_CHUNK = 128 };
+enum { WF_FDS_PER_CHUNK = 128 }; /* two pages */
 
 struct wf_fdtable {
     struct wf_fd **chunks; /* entries never move: waiters point at them */
