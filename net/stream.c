@@ -306,21 +306,17 @@ static int write_slowly(weft_stream *s, const char *data, size_t len)
 
 int weft_stream_write(weft_stream *s, const void *data, size_t len)
 {
-    /* Not a checkpoint: to give way now could cost the octets in the scratch. */
+    /* Only the question whether it is cancelled: giving way, when the credit is
+     * spent, could cost the octets in the scratch. The flush that comes after
+     * 16 KiB at the latest gives way. */
     if (!weft_self() || weft_cancelled()) return weft_checkpoint();
     if (s->out_error_) return s->out_error_;
-    int err;
-    if (fits(s, len)) {
-        err = len > 0 ? append(s, data, len) : 0;
-        int gave_way = weft_checkpoint();
-        (void)gave_way; /* it did happen; the next call says if cancelled */
-        return err;
-    }
+    if (fits(s, len)) return len > 0 ? append(s, data, len) : 0;
     if (!weft_scratch_holds(data)) return write_slowly(s, data, len);
     char *copy = weft_buffer_alloc(len);
     if (!copy) return -ENOMEM;
     memcpy(copy, data, len);
-    err = write_slowly(s, copy, len);
+    int err = write_slowly(s, copy, len);
     weft_buffer_free(copy, len);
     return err;
 }

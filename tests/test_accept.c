@@ -95,6 +95,48 @@ TEST_REAL(a_cancelled_acceptor_leaves_the_connection_to_the_next)
     CHECK_EQ(weft_close(listener), 0);
 }
 
+TEST_REAL(a_shut_down_listener_that_nobody_waits_at_costs_no_polls)
+{
+    weft_stats before, after;
+    int rc;
+    open_listener("127.0.0.1:0");
+    struct call a = {.fd = listener};
+    WEFT_NURSERY(n, rc) { /* so that it is registered */
+        CHECK_EQ(weft_spawn(&n, accept_one, &a), 0);
+        settle();
+        weft_nursery_cancel(&n, 0, NULL);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(weft_shutdown_fd(listener, SHUT_RD), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC(5)), 0); /* it is told once */
+    weft_stats_read(&before);
+    CHECK_EQ(weft_sleep(WEFT_MSEC(100)), 0);
+    weft_stats_read(&after);
+    CHECK(after.polls - before.polls <= 5);
+    CHECK_EQ(weft_close(listener), 0);
+}
+
+TEST_REAL(a_parked_acceptor_still_accepts_after_a_second_listen)
+{
+    weft_fd conn;
+    int rc;
+    open_listener("127.0.0.1:0");
+    struct call a = {.fd = listener};
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, accept_one, &a), 0);
+        settle();
+        CHECK_EQ(weft_listen_on(listener, 64), 0);
+        conn = dial();
+        for (int i = 0; i < 1000 && !a.returned; i++)
+            CHECK_EQ(weft_sleep(WEFT_USEC(200)), 0);
+        CHECK(a.returned);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(a.result, 0);
+    CHECK_EQ(weft_close(conn), 0);
+    CHECK_EQ(weft_close(listener), 0);
+}
+
 TEST_REAL(when_one_acceptor_is_cancelled_the_others_still_accept)
 {
     int rc, inner;

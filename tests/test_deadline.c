@@ -349,3 +349,29 @@ TEST(an_explicit_cancel_is_never_called_too_slow)
     CHECK_EQ(weft_scope_end(&s, weft_checkpoint()), -EIO);
     CHECK_EQ(weft_sleep(10 * MS), 0); /* nothing is left of the deadline */
 }
+
+TEST(a_deadline_of_moment_0_set_before_the_beginning_has_passed)
+{
+    weft_scope s;
+    weft_scope_init(&s);
+    weft_scope_set_deadline(&s, 0);
+    CHECK_EQ(weft_scope_begin(&s), 0);
+    CHECK(weft_cancelled());
+    CHECK_EQ(weft_checkpoint(), -ECANCELED);
+    CHECK_EQ(weft_cancel_reason()->kind, WEFT_R_DEADLINE);
+    CHECK_EQ(weft_scope_end(&s, -ECANCELED), 0);
+    CHECK(weft_scope_caught(&s));
+    CHECK(!weft_cancelled());
+}
+
+TEST(a_deadline_of_moment_0_taken_back_before_the_beginning_is_none)
+{
+    weft_scope s;
+    weft_scope_init(&s);
+    weft_scope_set_deadline(&s, 0);
+    weft_scope_set_deadline(&s, WEFT_FOREVER);
+    CHECK_EQ(weft_scope_begin(&s), 0);
+    CHECK_EQ(weft_checkpoint(), 0);
+    CHECK_EQ(weft_deadline(), WEFT_FOREVER);
+    CHECK_EQ(weft_scope_end(&s, 0), 0);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_deadlock.c - that nobody waits for ever in silence. */
 #include <weft/chan.h>
+#include <weft/event.h>
 #include <weft/fiber.h>
 #include <weft/mutex.h>
 #include <weft/nursery.h>
@@ -9,6 +10,7 @@
 #include <weft/time.h>
 
 #include <string.h>
+#include <time.h>
 
 #include "harness.h"
 #include "process.h"
@@ -179,4 +181,45 @@ TEST_PLAIN(a_sleeper_is_not_deadlocked)
 {
     CHECK_EQ(run(sleeps_a_while, NULL), 0);
     CHECK_EQ(weft_run(sleeps_a_while, NULL, NULL), 0);
+}
+
+static int had_an_hour_and_deadlocks(void *arg)
+{
+    static weft_event never;
+    int rc;
+    (void)arg;
+    WEFT_FAIL_AFTER(rc, WEFT_SEC(3600)) rc = weft_yield();
+    CHECK_EQ(rc, 0);
+    return weft_event_wait(&never);
+}
+
+static void deadlocks_after_an_hour_block(void *arg)
+{
+    (void)arg;
+    time_t start = time(NULL);
+    CHECK_EQ(weft_run(had_an_hour_and_deadlocks, NULL, NULL), -EDEADLK);
+    CHECK(time(NULL) - start < 5);
+}
+
+TEST_PLAIN(a_deadline_that_is_over_does_not_hide_a_deadlock)
+{
+    static struct ending e;
+    run_in_process(deadlocks_after_an_hour_block, NULL, &e);
+    CHECK_EQ(e.status, 0);
+    CHECK(strstr(e.said, "deadlock") != NULL);
+}
+
+static int waits_inside_a_deadline(void *arg)
+{
+    static weft_event never;
+    int rc;
+    (void)arg;
+    WEFT_FAIL_AFTER(rc, WEFT_MSEC(1200)) rc = weft_event_wait(&never);
+    return rc;
+}
+
+TEST_PLAIN(a_deadline_that_is_not_over_is_no_deadlock)
+{
+    CHECK_EQ(weft_run(waits_inside_a_deadline, NULL, NULL), -ETIMEDOUT);
+    CHECK_EQ(run(waits_inside_a_deadline, NULL), -ETIMEDOUT);
 }

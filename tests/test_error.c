@@ -233,6 +233,26 @@ TEST(a_long_text_is_cut_short)
     weft_fiber_set_name(NULL);
 }
 
+static void fail_with_the_old_record(void)
+{
+    (void)weft_fail(-EIO, "disk is on fire");
+    (void)weft_fail(-EPROTO, "loading x: %s", weft_last_error()->msg);
+    CHECK_STR(weft_last_error()->msg, "loading x: disk is on fire");
+    (void)weft_fail(-EPROTO, "%s, again", weft_last_error()->msg);
+    CHECK_STR(weft_last_error()->msg, "loading x: disk is on fire, again");
+    CHECK_EQ(weft_last_error()->code, -EPROTO);
+}
+
+TEST(a_failure_may_tell_of_the_one_before)
+{
+    fail_with_the_old_record();
+}
+
+TEST_PLAIN(a_failure_may_tell_of_the_one_before_outside_a_fiber_too)
+{
+    fail_with_the_old_record();
+}
+
 TEST(weft_fail_leaves_errno_alone)
 {
     errno = ENOTTY;

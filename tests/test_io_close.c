@@ -5,6 +5,7 @@
  */
 #include <weft/error.h>
 #include <weft/io.h>
+#include <weft/run.h>
 
 #include <errno.h>
 #include <string.h>
@@ -215,6 +216,34 @@ TEST(a_stale_handle_gets_ebadf_whoever_has_the_number_now)
     CHECK_EQ(weft_try_read(now[1], &c, 1), -EAGAIN);
     CHECK_EQ(weft_try_read(now[0], &c, 1), -EAGAIN);
     close_pair(now);
+}
+
+static weft_fd kept[2];
+
+static int keeps_handles(void *unused)
+{
+    (void)unused;
+    open_pair(kept);
+    close_pair(kept);
+    return 0;
+}
+
+static int tries_the_kept_handles(void *unused)
+{
+    weft_fd now[2];
+    (void)unused;
+    open_pair(now);
+    CHECK_EQ(now[0].slot, kept[0].slot);
+    check_stale(kept[0]);
+    check_stale(kept[1]);
+    close_pair(now);
+    return 0;
+}
+
+TEST_PLAIN(a_handle_of_an_earlier_run_gets_ebadf_in_the_next)
+{
+    CHECK_EQ(weft_run(keeps_handles, NULL, NULL), 0);
+    CHECK_EQ(weft_run(tries_the_kept_handles, NULL, NULL), 0);
 }
 
 TEST(closing_twice_is_ebadf_with_a_sentence)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "harness.h"
 #include "sockets.h"
@@ -286,4 +287,87 @@ TEST(a_number_closed_by_close_and_adopted_again_ends_the_old_handle)
     CHECK_EQ(weft_write(now[0], "x", 1), 1);
     CHECK_EQ(weft_read(now[1], &c, 1), 1);
     close_pair(now);
+}
+
+/* ---- messages on a connection ------------------------------------------- */
+
+/* A read takes one message and stops there, which is not the last of them. */
+TEST(an_accepted_sequenced_packet_socket_is_read_message_after_message)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof at;
+    weft_fd listener, near, far;
+    int rc;
+    CHECK_EQ(weft_socket(AF_UNIX, SOCK_SEQPACKET, 0, &listener), 0);
+    CHECK_EQ(weft_bind(listener, (struct sockaddr *)&at, sizeof at.sun_family),
+             0); /* the kernel makes up a name */
+    CHECK_EQ(weft_getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    CHECK_EQ(weft_listen_on(listener, 5), 0);
+    CHECK_EQ(weft_socket(AF_UNIX, SOCK_SEQPACKET, 0, &far), 0);
+    CHECK_EQ(weft_connect(far, (struct sockaddr *)&at, len), 0);
+    CHECK_EQ(weft_accept_from(listener, &near, NULL, NULL), 0);
+    struct call r = {.fd = near};
+    WEFT_NURSERY(n, rc) { /* registered, so that there are edges to miss */
+        CHECK_EQ(weft_spawn(&n, read_some, &r), 0);
+        settle();
+        CHECK_EQ(weft_write(far, "first", 5), 5);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(weft_write(far, "one", 3), 3);
+    CHECK_EQ(weft_write(far, "three", 5), 5);
+    settle();
+    check_reads(near, "one");
+    check_reads(near, "three");
+    CHECK_EQ(weft_close(near), 0);
+    CHECK_EQ(weft_close(far), 0);
+    CHECK_EQ(weft_close(listener), 0);
+}
+
+/* A stream says so by the second reader: on datagrams it could wait in line. */
+TEST(flags_in_the_type_of_a_socket_do_not_change_its_kind)
+{
+    static const int types[] = {SOCK_STREAM | SOCK_CLOEXEC,
+                                SOCK_STREAM | SOCK_NONBLOCK,
+                                SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK};
+    for (int i = 0; i < 3; i++) {
+        weft_fd p[2];
+        char c;
+        int rc, second = 0;
+        CHECK_EQ(weft_socketpair(AF_UNIX, types[i], p), 0);
+        struct call r = {.fd = p[0]};
+        WEFT_NURSERY(n, rc) {
+            CHECK_EQ(weft_spawn(&n, read_some, &r), 0);
+            settle();
+            WEFT_FAIL_AFTER(second, WEFT_MSEC(10))
+                second = (int)weft_read(p[0], &c, 1);
+            CHECK_EQ(weft_write(p[1], "x", 1), 1);
+        }
+        CHECK_EQ(rc, 0);
+        CHECK_EQ(second, -EBUSY);
+        CHECK_EQ(r.result, 1);
+        close_pair(p);
+    }
+}
+
+/* ---- read behind our back ----------------------------------------------- */
+
+TEST_REAL(waiting_and_reading_by_the_number_does_not_spin)
+{
+    weft_fd p[2];
+    char c;
+    int wakes = 0, rc;
+    open_pipe(p);
+    CHECK_EQ(weft_write(p[1], "ab", 2), 2);
+    WEFT_FAIL_AFTER(rc, WEFT_MSEC(50)) {
+        while ((rc = weft_wait(p[0], WEFT_READABLE)) > 0 && wakes < 1000) {
+            wakes++;
+            (void)!read(weft_fd_number(p[0]), &c, 1);
+        }
+    }
+    CHECK_EQ(rc, -ETIMEDOUT);
+    CHECK(wakes >= 2 && wakes <= 4);
+    CHECK_EQ(weft_write(p[1], "c", 1), 1); /* and the next octet wakes it */
+    WEFT_FAIL_AFTER(rc, WEFT_SEC(1)) rc = weft_wait(p[0], WEFT_READABLE);
+    CHECK_EQ(rc, WEFT_READABLE);
+    close_pair(p);
 }

@@ -256,6 +256,28 @@ TEST(a_locked_block_unlocks_however_it_is_left)
     }
 }
 
+static weft_mutex several[3];
+static int picks;
+
+static weft_mutex *picks_the_next(void)
+{
+    return &several[picks++];
+}
+
+TEST(a_locked_block_asks_once_which_mutex_it_is)
+{
+    int rc;
+    WEFT_LOCKED(picks_the_next(), rc) {
+        CHECK_EQ(weft_mutex_trylock(&several[0]), -EDEADLK);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(picks, 1);
+    WEFT_LOCKED(picks_the_next(), rc) break;
+    CHECK_EQ(picks, 2);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(weft_mutex_unlock(&several[i]), -EPERM);
+}
+
 static int inside, entries;
 
 static int works_in_the_section(void *arg)

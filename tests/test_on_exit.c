@@ -195,6 +195,36 @@ TEST(a_failure_is_stored_although_on_exit_was_told)
     CHECK_EQ(exit_count, 1);
 }
 
+static weft_verdict opens_a_deadline(weft_nursery *n, uint64_t child,
+                                     weft_outcome o, void *user)
+{
+    int rc;
+    (void)n;
+    (void)child;
+    (void)o;
+    WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(20)) {
+        ++*(int *)user;
+    }
+    CHECK_EQ(rc, 0);
+    return WEFT_CONTINUE;
+}
+
+TEST(on_exit_may_open_and_end_a_scope_with_a_deadline)
+{
+    static struct job now = {0, 0, 0}, later = {WEFT_MSEC(1), 0, 0};
+    int calls = 0, rc;
+    weft_nursery_opts opts = {.on_exit = opens_a_deadline, .user = &calls};
+    WEFT_NURSERY_EX(n, rc, &opts) {
+        for (int i = 0; i < 50; i++) {
+            CHECK_EQ(weft_spawn(&n, works, i % 2 ? &later : &now), 0);
+            if (i % 5 == 0) CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
+        }
+        CHECK_EQ(weft_sleep(WEFT_MSEC(50)), 0); /* the deadlines go by */
+        CHECK_EQ(calls, 50);
+    }
+    CHECK_EQ(rc, 0);
+}
+
 TEST(on_exit_is_told_of_daemons_too)
 {
     weft_nursery n;

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "harness.h"
@@ -164,4 +165,31 @@ TEST_PLAIN(there_is_no_scratch_and_no_buffer_outside_of_a_run)
     CHECK(weft_scratch_claim(&t) == NULL);
     weft_scratch_leave(&t);
     weft_buffer_put(NULL);
+}
+
+/* --- another thread --- */
+
+static weft_nursery elsewhere;
+
+static void *spawns_without_a_run(void *unused)
+{
+    weft_spawn_opts opts = {.name = "nobody"};
+    char c = 'x';
+    CHECK_REFUSED(weft_spawn(&elsewhere, never, NULL));
+    CHECK_REFUSED(weft_spawn_ex(&elsewhere, never, NULL, &opts));
+    CHECK_REFUSED(weft_spawn_copy(&elsewhere, never, &c, 1));
+    CHECK_REFUSED(weft_spawn_copy_ex(&elsewhere, never, &c, 1, &opts));
+    CHECK_REFUSED(weft_spawn_wait(&elsewhere, never, NULL));
+    CHECK_REFUSED(weft_spawn_wait_ex(&elsewhere, never, NULL, &opts));
+    return unused;
+}
+
+TEST(a_thread_without_a_run_cannot_spawn_into_a_nursery)
+{
+    pthread_t t;
+    CHECK_EQ(weft_nursery_open(&elsewhere, NULL), 0);
+    CHECK_EQ(pthread_create(&t, NULL, spawns_without_a_run, NULL), 0);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    CHECK_EQ(weft_nursery_count(&elsewhere), 0);
+    CHECK_EQ(weft_nursery_close(&elsewhere, 0), 0);
 }

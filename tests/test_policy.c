@@ -206,6 +206,17 @@ TEST(pol_06_daemons_alone_are_cancelled_at_once)
     CHECK_EQ(until[1], start);
 }
 
+TEST(daemons_do_not_overwrite_the_result_of_the_body)
+{
+    weft_nursery n;
+    weft_time until[2];
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn_ex(&n, is_a_daemon, &until[0], &as_daemon), 0);
+    CHECK_EQ(weft_spawn_ex(&n, is_a_daemon, &until[1], &as_daemon), 0);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(weft_nursery_close(&n, 7), 7);
+}
+
 TEST(pol_07_a_daemon_that_fails_is_a_failure)
 {
     weft_nursery n;

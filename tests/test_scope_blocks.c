@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_scope_blocks.c - block and function forms, and every way out of them. */
 #include <weft/fiber.h>
+#include <weft/io.h>
 #include <weft/nursery.h>
 #include <weft/scope.h>
 #include <weft/time.h>
@@ -213,6 +214,45 @@ static int returns_a_failure(void)
         return rc;
     }
     return -1;
+}
+
+static int hook_codes[8];
+
+static void fails_in_its_turn(const weft_error *e)
+{
+    CHECK(hook_calls < 8);
+    hook_codes[hook_calls++] = e->code;
+    CHECK_EQ(weft_close((weft_fd){0, 0}), -EBADF);
+    CHECK_EQ(weft_last_error()->code, -EBADF);
+}
+
+static int fails_with(void *arg)
+{
+    return weft_fail(*(int *)arg, "as it was told to");
+}
+
+static int leaves_three_failures(void)
+{
+    static int codes[] = {-EIO, -EPROTO, -ENOENT};
+    weft_nursery_opts opts = {.policy = WEFT_COLLECT};
+    int rc;
+    WEFT_NURSERY_EX(n, rc, &opts) {
+        for (int i = 0; i < 3; i++)
+            CHECK_EQ(weft_spawn(&n, fails_with, &codes[i]), 0);
+        return 7;
+    }
+    return rc;
+}
+
+TEST(the_hook_for_lost_failures_may_fail_and_is_told_of_each)
+{
+    weft_on_unhandled(fails_in_its_turn);
+    CHECK_EQ(leaves_three_failures(), 7);
+    CHECK_EQ(hook_calls, 3);
+    CHECK_EQ(hook_codes[0], -EIO);
+    CHECK_EQ(hook_codes[1], -EPROTO);
+    CHECK_EQ(hook_codes[2], -ENOENT);
+    weft_on_unhandled(NULL);
 }
 
 TEST(sco_23_return_with_a_negative_rc_cancels)

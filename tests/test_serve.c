@@ -107,6 +107,57 @@ TEST_REAL(a_handler_that_fails_does_not_disturb_the_others)
     weft_on_unhandled(NULL);
 }
 
+static int unhandled, unhandled_code;
+static char unhandled_text[40];
+
+static void keep_unhandled(const weft_error *e)
+{
+    unhandled++;
+    unhandled_code = e->code;
+    (void)snprintf(unhandled_text, sizeof unhandled_text, "%.30s", e->msg);
+}
+
+static int fail_as_told(weft_conn *c)
+{
+    char how;
+    ssize_t n = weft_read(c->fd, &how, 1);
+    if (n <= 0) return (int)n;
+    if (how == 'R') return weft_fail(-ECONNRESET, "he has gone");
+    if (how == 'P') return weft_fail(-EPIPE, "he has gone too");
+    return weft_fail(-EPROTO, "no such order");
+}
+
+TEST_REAL(the_failure_of_a_handler_reaches_the_hook_once_and_a_lost_peer_not)
+{
+    struct server s = {.handler = fail_as_told};
+    int rc;
+    weft_on_unhandled(keep_unhandled);
+    listen_for(&s);
+    WEFT_NURSERY(n, rc) {
+        char c;
+        CHECK_EQ(weft_spawn(&n, run_server, &s), 0);
+        for (int i = 0; i < 3; i++) {
+            weft_fd conn = dial(&s);
+            CHECK_EQ(weft_write(conn, &"RPx"[i], 1), 1);
+            CHECK_EQ(weft_read(conn, &c, 1), 0);
+            CHECK_EQ(weft_close(conn), 0);
+            settle();
+            CHECK_EQ(unhandled, i == 2);
+        }
+        weft_fd conn = dial(&s); /* and a reset that is one */
+        settle();
+        CHECK_EQ(weft_set_reset_on_close(conn, true), 0);
+        CHECK_EQ(weft_close(conn), 0);
+        settle();
+        weft_nursery_cancel(&n, 0, NULL);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(unhandled, 1);
+    CHECK_EQ(unhandled_code, -EPROTO);
+    CHECK_STR(unhandled_text, "no such order");
+    weft_on_unhandled(NULL);
+}
+
 static int close_it(weft_conn *c)
 {
     return weft_close(c->fd);

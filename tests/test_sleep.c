@@ -122,6 +122,36 @@ TEST(equal_moments_wake_in_order_though_they_were_asked_for_at_other_times)
     }
 }
 
+static int had_a_deadline_and_sleeps(void *arg)
+{
+    const struct sleeper *s = arg;
+    weft_scope scope;
+    weft_scope_init(&scope);
+    CHECK_EQ(weft_scope_begin_at(&scope, s->until, WEFT_MOVE_ON), 0);
+    CHECK_EQ(weft_scope_end(&scope, 0), 0);
+    CHECK_EQ(weft_yield(), 0); /* the next one goes to sleep first */
+    return sleeps_until(arg);
+}
+
+TEST(who_had_a_deadline_at_that_moment_has_no_earlier_place_among_sleepers)
+{
+    int rc;
+    weft_time at = weft_after(WEFT_MSEC(50));
+    WEFT_NURSERY(n, rc) {
+        for (int i = 0; i < 6; i++) {
+            sleepers[i] = (struct sleeper){at, i};
+            weft_fn fn = i % 2 ? sleeps_until : had_a_deadline_and_sleeps;
+            CHECK_EQ(weft_spawn(&n, fn, &sleepers[i]), 0);
+        }
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(wakes, 6);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(woken[i], 2 * i + 1);
+        CHECK_EQ(woken[3 + i], 2 * i);
+    }
+}
+
 TEST(moments_a_nanosecond_apart_are_kept_apart)
 {
     int rc;

@@ -279,6 +279,47 @@ TEST(an_asker_is_not_stopped_by_the_cancel_of_another_nursery)
     CHECK_EQ(starts, q.askers[0].result == 0);
 }
 
+struct too_large {
+    weft_nursery *n;
+    int result;
+};
+
+static int asks_for_a_stack_that_cannot_be(void *arg)
+{
+    struct too_large *t = arg;
+    static unsigned number;
+    weft_spawn_opts opts = {.stack_size = (size_t)1 << 60};
+    t->result = weft_spawn_wait_ex(t->n, notes_that_it_started, &number, &opts);
+    return 0;
+}
+
+static int is_a_daemon(void *arg)
+{
+    (void)arg;
+    return weft_sleep_until(WEFT_FOREVER);
+}
+
+TEST(an_asker_that_fails_at_last_does_not_keep_daemons_alone)
+{
+    weft_nursery n, outer;
+    weft_event leave = WEFT_EVENT_INIT;
+    weft_nursery_opts opts = {.limit = 2};
+    weft_spawn_opts as_daemon = {.daemon = true};
+    struct too_large t = {&n, 1};
+    CHECK_EQ(weft_nursery_open(&outer, NULL), 0);
+    CHECK_EQ(weft_nursery_open(&n, &opts), 0);
+    CHECK_EQ(weft_spawn_ex(&n, is_a_daemon, NULL, &as_daemon), 0);
+    CHECK_EQ(weft_spawn(&n, holds_a_place, &leave), 0);
+    CHECK_EQ(weft_spawn(&outer, asks_for_a_stack_that_cannot_be, &t), 0);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(t.result, 1);
+    weft_event_set(&leave);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(weft_nursery_close(&outer, 0), 0);
+    CHECK_EQ(t.result, -ENOMEM);
+    CHECK_EQ(starts, 0);
+}
+
 TEST(without_a_limit_spawn_wait_does_not_wait)
 {
     weft_nursery n;

@@ -237,6 +237,19 @@ TEST(a_line_may_have_as_many_octets_as_the_limit_and_no_more)
     close_stream();
 }
 
+TEST(a_last_piece_without_its_end_is_returned_if_it_is_shorter_than_the_limit)
+{
+    const char *data;
+    open_stream();
+    put("12345");
+    CHECK_EQ(weft_shutdown_write(p[1]), 0);
+    CHECK_EQ(weft_stream_read_until(&s, '\n', 5, &data), -EMSGSIZE);
+    CHECK_EQ(weft_stream_read_until(&s, '\n', 4, &data), -EMSGSIZE);
+    check_line(6, "12345");
+    CHECK_EQ(weft_stream_read_until(&s, '\n', 6, &data), 0);
+    close_stream();
+}
+
 TEST(reads_into_a_buffer_take_what_is_there_first)
 {
     char buf[10];
@@ -326,6 +339,26 @@ TEST(inside_a_cancelled_scope_nothing_is_consumed)
     CHECK_EQ(weft_stream_read(&s, buf, 4), -ECANCELED);
     CHECK_EQ(weft_scope_end(&scope, 0), 0);
     check_line(60, "abc\n");
+    close_stream();
+}
+
+TEST(inside_a_cancelled_scope_more_fails_though_there_is_more)
+{
+    const char *data;
+    char c;
+    weft_scope scope;
+    open_stream();
+    put("hello");
+    check_peek("hello");
+    weft_scope_init(&scope);
+    CHECK_EQ(weft_scope_begin(&scope), 0);
+    weft_scope_cancel(&scope, 0, NULL);
+    CHECK_EQ(weft_stream_more(&s, 0, 100, &data), -ECANCELED);
+    CHECK_EQ(weft_stream_more(&s, 9, 5, &data), -ECANCELED);
+    CHECK_EQ(weft_stream_read(&s, &c, 0), -ECANCELED);
+    CHECK_EQ(weft_scope_end(&scope, 0), 0);
+    CHECK_EQ(weft_stream_more(&s, 0, 100, &data), 5);
+    weft_stream_consume(&s, 5);
     close_stream();
 }
 

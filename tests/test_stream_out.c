@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_stream_out.c - gathered writing: when it goes out, and how it breaks. */
+#include <weft/scope.h>
 #include <weft/stream.h>
 
 #include <errno.h>
@@ -220,6 +221,22 @@ TEST(a_write_cancelled_half_way_breaks_the_sending_side)
     CHECK(weft_stream_write(&s, "x", 1) < 0);
     CHECK(weft_stream_flush(&s) < 0);
     CHECK(weft_stream_close(&s) < 0);
+    CHECK_EQ(weft_close(p[1]), 0);
+}
+
+TEST(after_a_large_write_that_timed_out_half_way_later_ones_say_epipe)
+{
+    static const char block[1 << 20];
+    int rc;
+    open_stream();
+    WEFT_FAIL_AFTER(rc, WEFT_MSEC(10))
+        rc = weft_stream_write(&s, block, sizeof block);
+    CHECK_EQ(rc, -ETIMEDOUT);
+    CHECK(!weft_cancelled());
+    CHECK_EQ(weft_stream_write(&s, "x", 1), -EPIPE);
+    CHECK_EQ(weft_stream_flush(&s), -EPIPE);
+    CHECK_EQ(weft_stream_write(&s, block, sizeof block), -EPIPE);
+    CHECK_EQ(weft_stream_close(&s), -EPIPE);
     CHECK_EQ(weft_close(p[1]), 0);
 }
 

@@ -24,7 +24,7 @@
  * fiber, like brackets. A fiber that ends with one open aborts the program,
  * naming the place. The caller owns the memory, from begin to end.
  *
- * After: Trio's cancel scopes (level-triggered, shields); SEMANTICS in docs/.
+ * After: Trio's cancel scopes (level-triggered, shields); docs/RATIONALE.md.
  */
 #ifndef WEFT_SCOPE_H
 #define WEFT_SCOPE_H

@@ -92,7 +92,8 @@ WEFT_PARKS int weft_stream_read_exact(weft_stream *s, void *buf, size_t len);
 
 /**
  * Takes `len` octets to be sent; they may be such as peek has shown. Parks
- * when over 16 KiB would wait. An error took none of them, save when a write
+ * when over 16 KiB would wait, and only then (what else peek had shown is gone
+ * after that, as after any park). An error took none of them, save when a write
  * of over 16 KiB fails half way: that breaks the sending side, and every later
  * call says so (-EPIPE after a cancellation).
  *
