@@ -109,7 +109,9 @@ static inline weft_fiber *take_next(struct wf_sched *w)
     uint32_t head = w->head;
     if (head == w->tail || head == w->stop) return NULL;
     if (w->tail - head > DEEP) {
-        __builtin_prefetch(&w->ring[(head + AHEAD_BLOCK) & w->mask]->sp, 1);
+        const weft_fiber *later = w->ring[(head + AHEAD_BLOCK) & w->mask];
+        __builtin_prefetch(&later->sp, 1);
+        __builtin_prefetch(&later->object, 1);
         const weft_fiber *soon = w->ring[(head + AHEAD_STACK) & w->mask];
         const char *top = soon->sp; /* its frames are just above */
         if (top) {
@@ -117,6 +119,10 @@ static inline weft_fiber *take_next(struct wf_sched *w)
             __builtin_prefetch(top + 64, 1);
             __builtin_prefetch(top + 128, 1);
             __builtin_prefetch(top + 192, 1);
+            __builtin_prefetch(top + 256, 1);
+            __builtin_prefetch(top + 320, 1);
+            __builtin_prefetch(top + 384, 1);
+            __builtin_prefetch(top + 448, 1);
         }
     }
     w->head = head + 1;

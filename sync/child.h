@@ -34,7 +34,9 @@ enum { WF_BASE_BYTES = offsetof(weft_scope, line_) };
 
 struct wf_child {
     weft_fiber fiber;
+    /* With what is before it, the third line: needed at each wait. */
     weft_scope *scope; /* the innermost open one; `base` if none is */
+    weft_mutex *held;
     union {
         struct { /* before it starts */
             weft_fn fn;
@@ -43,7 +45,6 @@ struct wf_child {
         struct wf_timer timer; /* from then on */
     } u;
     int64_t sleep_until; /* INT64_MAX: not asleep */
-    weft_mutex *held;
     _Alignas(8) char base_[WF_BASE_BYTES];
 };
 
