@@ -222,6 +222,24 @@ static void nap(void) /* for the other side to take a piece by itself */
     (void)nanosleep(&t, NULL);
 }
 
+/* A server that is being stopped has closed its listener. */
+static void wait_until_stopping(const char *address)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    in.sin_port = htons((in_port_t)atoi(strrchr(address, ':') + 1));
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < 20000; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(fd >= 0);
+        int rc = connect(fd, (struct sockaddr *)&in, sizeof in);
+        CHECK_EQ(close(fd), 0);
+        if (rc < 0) return;
+        nap();
+    }
+    bool stopped_listening = false;
+    CHECK(stopped_listening);
+}
+
 /* ---- hello, and how all of them begin ----------------------------------- */
 
 TEST_PLAIN(hello_greets_in_the_order_of_the_sleeps)
@@ -598,7 +616,7 @@ TEST_PLAIN(http_server_answers_what_was_sent_before_it_was_stopped)
     say(half, "GET / HTTP/1.1\r\n");
     nap();
     CHECK_EQ(kill(p.pid, SIGTERM), 0);
-    nap();
+    wait_until_stopping(p.address[0]);
     say(half, HOST "\r\n");
     (void)read_all(half, answers, sizeof answers);
     CHECK(strstr(answers, "\r\nConnection: close\r\n") != NULL);
