@@ -223,8 +223,17 @@ executable_stacks() {
         /GNU_STACK.*RWE/ { print file ": has an executable stack" }'
 }
 
+# The program in the README is one.
+readme() {
+    awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md \
+        >"$scratch/readme.c"
+    "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only \
+        "$scratch/readme.c" >/dev/null 2>&1 || echo "README.md: its program does not compile"
+}
+
 found=$(
     marks
+    readme
     include_rules
     include_cycles
     all_stand_alone
