@@ -8,8 +8,8 @@
  *
  * Without a free descriptor an accepting fiber waits until one is closed, or
  * 20 ms at the most (somebody else in the process may close one). Meanwhile
- * the listener is muted, since it stays readable and would be reported at
- * every turn, and the connections wait in the kernel's backlog.
+ * the listener, which stays readable and would be told of at every turn, is
+ * not watched, and the connections wait in the kernel's backlog.
  */
 #include <weft/socket.h>
 
