@@ -115,7 +115,8 @@ static int talk(struct member *me, weft_stream *s)
         if (rc < 0) break;
     }
     struct member **at = &room;
-    while (*at != me) at = &(*at)->next;
+    while (*at != me)
+        at = &(*at)->next;
     *at = me->next;
     return rc;
 }

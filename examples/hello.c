@@ -22,8 +22,9 @@ static int greet(void *arg)
 
 static int start(void *arg)
 {
-    struct greeting all[] = {
-        {"warp", WEFT_MSEC(30)}, {"weft", WEFT_MSEC(10)}, {"shed", WEFT_MSEC(20)}};
+    struct greeting all[] = {{"warp", WEFT_MSEC(30)},
+                             {"weft", WEFT_MSEC(10)},
+                             {"shed", WEFT_MSEC(20)}};
     int rc;
     (void)arg;
     WEFT_NURSERY(n, rc) {

@@ -21,9 +21,9 @@ enum { HEAD_MAX = 16 * 1024, BODY_MAX = 1024 * 1024 };
 
 struct request {
     bool head, keep_alive, expects, host;
-    int minor;       /* HTTP/1.x */
-    long body;       /* octets; -1: none was said */
-    int refuse;      /* a status to answer instead */
+    int minor;  /* HTTP/1.x */
+    long body;  /* octets; -1: none was said */
+    int refuse; /* a status to answer instead */
 };
 
 enum { TOKEN = 1, TEXT = 2 }; /* classes of octets (RFC 9110, 5.5 and 5.6.2) */
@@ -41,7 +41,8 @@ static void make_classes(void)
 
 static const char *skip(const char *p, const char *end, unsigned class)
 {
-    while (p < end && class_of[(unsigned char)*p] & class) p++;
+    while (p < end && class_of[(unsigned char)*p] & class)
+        p++;
     return p;
 }
 
@@ -73,8 +74,10 @@ static void take_connection(struct request *r, const char *v, size_t len)
         const char *comma = memchr(v, ',', len);
         size_t part = comma ? (size_t)(comma - v) : len, n = part;
         const char *word = v;
-        while (n > 0 && (*word == ' ' || *word == '\t')) word++, n--;
-        while (n > 0 && (word[n - 1] == ' ' || word[n - 1] == '\t')) n--;
+        while (n > 0 && (*word == ' ' || *word == '\t'))
+            word++, n--;
+        while (n > 0 && (word[n - 1] == ' ' || word[n - 1] == '\t'))
+            n--;
         if (is(word, n, "close")) r->keep_alive = false;
         if (is(word, n, "keep-alive") && r->minor == 0) r->keep_alive = true;
         v += comma ? part + 1 : part;
@@ -104,7 +107,8 @@ static void take_field(struct request *r, const char *name, size_t name_len,
     case 17:
         if (is(name, 17, "transfer-encoding")) r->refuse = 501;
         return;
-    default: return;
+    default:
+        return;
     }
 }
 
@@ -116,7 +120,8 @@ static const char *request_line(struct request *r, const char *p,
     r->head = at - p == 4 && memcmp(p, "HEAD", 4) == 0;
     if (at == p || at == end || *at != ' ') return NULL;
     const char *target = ++at;
-    while (at < end && *at > ' ' && *at < 127) at++;
+    while (at<end && * at> ' ' && *at < 127)
+        at++;
     if (at == target || end - at < 11 || *at != ' ') return NULL;
     if (memcmp(at + 1, "HTTP/1.", 7) != 0) return NULL;
     if ((at[8] != '0' && at[8] != '1') || at[9] != '\r' || at[10] != '\n')
@@ -158,7 +163,8 @@ static long parse_head(struct request *r, const char *p, size_t len)
         if (end - p < 2) return 0;
         if (p[0] != '\r' || p[1] != '\n') return -1;
         const char *last = p;
-        while (last > value && (last[-1] == ' ' || last[-1] == '\t')) last--;
+        while (last > value && (last[-1] == ' ' || last[-1] == '\t'))
+            last--;
         take_field(r, name, name_len, value, (size_t)(last - value));
         p += 2;
     }

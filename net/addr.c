@@ -91,12 +91,14 @@ int weft_addr_parse(weft_addr *a, const char *text)
     weft_addr parsed = {.len = 0};
     int err = parse(&parsed, text);
     if (err == -ENAMETOOLONG)
-        return weft_fail_at(err, NULL, 0, "address %.40s...: the path is too long", text);
-    if (err < 0)
         return weft_fail_at(err, NULL, 0,
-                            "\"%.60s\" is no address like 127.0.0.1:80, [::1]:80 "
-                         "or unix:/path",
-                         text);
+                            "address %.40s...: the path is too long", text);
+    if (err < 0)
+        return weft_fail_at(
+            err, NULL, 0,
+            "\"%.60s\" is no address like 127.0.0.1:80, [::1]:80 "
+            "or unix:/path",
+            text);
     *a = parsed;
     return 0;
 }
@@ -121,7 +123,9 @@ char *weft_addr_format(const weft_addr *a, char *buf, size_t len)
     char zone[IF_NAMESIZE + 1] = "";
     if (len == 0) return buf;
     switch (a->sa.ss_family) {
-    case AF_UNIX: format_unix(a, buf, len); break;
+    case AF_UNIX:
+        format_unix(a, buf, len);
+        break;
     case AF_INET: {
         const struct sockaddr_in *in = (const struct sockaddr_in *)&a->sa;
         inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
@@ -138,7 +142,9 @@ char *weft_addr_format(const weft_addr *a, char *buf, size_t len)
         snprintf(buf, len, "[%s%s]:%u", host, zone, ntohs(in6->sin6_port));
         break;
     }
-    default: snprintf(buf, len, "?"); break;
+    default:
+        snprintf(buf, len, "?");
+        break;
     }
     return buf;
 }

@@ -27,7 +27,8 @@
 static char *get_room(size_t need, size_t *ret_room)
 {
     size_t room = WEFT_BUFFER_BYTES;
-    while (room < need) room *= 2;
+    while (room < need)
+        room *= 2;
     *ret_room = room;
     return room == WEFT_BUFFER_BYTES ? weft_buffer_get()
                                      : weft_buffer_alloc(room);

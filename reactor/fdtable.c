@@ -17,7 +17,8 @@ struct wf_fd *wf_fdtable_make(struct wf_fdtable *t, int number)
     size_t chunk = (size_t)number / WF_FDS_PER_CHUNK;
     if (chunk >= t->chunk_count) {
         size_t count = t->chunk_count ? t->chunk_count : 8;
-        while (count <= chunk) count *= 2;
+        while (count <= chunk)
+            count *= 2;
         struct wf_fd **chunks = wf_zalloc(count * sizeof *chunks);
         if (!chunks) return NULL;
         if (t->chunks)

@@ -11,14 +11,14 @@
 #include "runtime/park.h"
 
 enum wf_fd_kind {
-    WF_FD_NONE = 0,  /* nothing here, or not any more */
-    WF_FD_STREAM,    /* TCP: a short read means that it is empty */
-    WF_FD_LOCAL,     /* Unix streams, where it may mean a passed descriptor */
-    WF_FD_DATAGRAM,  /* other sockets: drained to EAGAIN, many may wait */
-    WF_FD_LISTENER,  /* many may wait */
-    WF_FD_PIPE,      /* pipes, terminals, devices: drained to EAGAIN */
-    WF_FD_FILE,      /* always ready */
-    WF_FD_FOREIGN    /* another library's; we only wait for it */
+    WF_FD_NONE = 0, /* nothing here, or not any more */
+    WF_FD_STREAM,   /* TCP: a short read means that it is empty */
+    WF_FD_LOCAL,    /* Unix streams, where it may mean a passed descriptor */
+    WF_FD_DATAGRAM, /* other sockets: drained to EAGAIN, many may wait */
+    WF_FD_LISTENER, /* many may wait */
+    WF_FD_PIPE,     /* pipes, terminals, devices: drained to EAGAIN */
+    WF_FD_FILE,     /* always ready */
+    WF_FD_FOREIGN   /* another library's; we only wait for it */
 };
 
 struct wf_fd { /* one cache line */
@@ -26,9 +26,9 @@ struct wf_fd { /* one cache line */
     uint32_t generation; /* never 0, and another one with each opening and
                             closing: a handle that has it is of this opening */
     uint8_t kind;
-    uint8_t ready;       /* WF_IN, WF_OUT, WF_HUP, as far as is known */
+    uint8_t ready; /* WF_IN, WF_OUT, WF_HUP, as far as is known */
     bool registered;
-    bool local;          /* a listener of Unix sockets */
+    bool local;                   /* a listener of Unix sockets */
     weft_waitq_ readers, writers; /* a waiter's n_: the events it
                                      wants; item_: its ticket */
 };

@@ -15,10 +15,10 @@ struct wf_reactor {
     struct wf_fdtable fds;
     struct wf_wheel wheel;
     struct wf_reactor_opts opts;
-    size_t waiting;       /* fibers parked on descriptors */
-    uintptr_t tickets;    /* given to operations that had to wait */
-    size_t registered;    /* descriptors the poller knows */
-    weft_waitq_ starved;  /* accepting fibers without a free descriptor */
+    size_t waiting;        /* fibers parked on descriptors */
+    uintptr_t tickets;     /* given to operations that had to wait */
+    size_t registered;     /* descriptors the poller knows */
+    weft_waitq_ starved;   /* accepting fibers without a free descriptor */
     struct wf_timer retry; /* ... which then try again anyhow */
     bool kick_expected;
     int kicked; /* atomic */

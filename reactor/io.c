@@ -157,8 +157,7 @@ static ssize_t write_quietly(int fd, const struct iovec *iov, int count)
 static ssize_t try_write(struct wf_fd *e, const void *buf, size_t len)
 {
     struct iovec one = {(void *)(uintptr_t)buf, len};
-    ssize_t n = is_socket(e)
-                    ? wf_os_send(e->number, buf, len, MSG_NOSIGNAL)
+    ssize_t n = is_socket(e) ? wf_os_send(e->number, buf, len, MSG_NOSIGNAL)
                 : e->kind == WF_FD_FILE ? wf_os_write(e->number, buf, len)
                                         : write_quietly(e->number, &one, 1);
     if (n == -EAGAIN) e->ready &= (uint8_t)~WF_OUT;
@@ -307,8 +306,8 @@ int weft_read_exact(weft_fd fd, void *buf, size_t len, size_t *ret_done)
 static int ready_now(int fd, unsigned want)
 {
     struct pollfd ask = {.fd = fd};
-    ask.events = (short)((want & WF_IN ? POLLIN : 0) |
-                         (want & WF_OUT ? POLLOUT : 0));
+    ask.events =
+        (short)((want & WF_IN ? POLLIN : 0) | (want & WF_OUT ? POLLOUT : 0));
     int n = wf_os_poll(&ask, 1, 0);
     if (n <= 0) return n;
     if (ask.revents & POLLNVAL) return -EBADF;

@@ -7,10 +7,11 @@
  * caller's, which comes back with every event; a stale event is told by its
  * key.
  *
- * Keys are not 0. A descriptor is added once. In mode WF_EDGE an event says that something
- * has become ready since the last one, both ways in one registration; in mode
- * WF_LEVEL events for reading come as long as there is something; in mode
- * WF_ONCE one event comes and then none until wf_poller_again.
+ * Keys are not 0. A descriptor is added once. In mode WF_EDGE an event says
+ * that something has become ready since the last one, both ways in one
+ * registration; in mode WF_LEVEL events for reading come as long as there is
+ * something; in mode WF_ONCE one event comes and then none until
+ * wf_poller_again.
  */
 #ifndef WF_POLLER_H
 #define WF_POLLER_H
@@ -18,8 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The first three as WEFT_READABLE, WEFT_WRITABLE, WEFT_HANGUP. WF_PRI: there is
- * urgent data, at which reads stop short. */
+/* The first three as WEFT_READABLE, WEFT_WRITABLE, WEFT_HANGUP. WF_PRI: there
+ * is urgent data, at which reads stop short. */
 enum { WF_IN = 1, WF_OUT = 2, WF_HUP = 4, WF_PRI = 8 };
 
 enum wf_poll_mode { WF_EDGE, WF_LEVEL, WF_ONCE };

@@ -50,8 +50,8 @@ int wf_poller_open(struct wf_poller **ret_poller)
     if (err < 0) goto free_it;
     err = p->wake = open_eventfd();
     if (err < 0) goto close_epoll;
-    err = control(p->epoll, EPOLL_CTL_ADD, p->wake, WAKE_KEY,
-                  EPOLLIN | EPOLLET);
+    err =
+        control(p->epoll, EPOLL_CTL_ADD, p->wake, WAKE_KEY, EPOLLIN | EPOLLET);
     if (err < 0) goto close_wake;
     p->no_pwait2 = wf_under_valgrind();
     *ret_poller = p;
@@ -120,7 +120,8 @@ static int ask(struct wf_poller *p, int max, int64_t timeout_ns)
     }
 #endif
     int64_t ms = (timeout_ns + 999999) / 1000000;
-    return epoll_wait(p->epoll, p->got, max, ms > 86400000 ? 86400000 : (int)ms);
+    return epoll_wait(p->epoll, p->got, max,
+                      ms > 86400000 ? 86400000 : (int)ms);
 }
 
 int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,

@@ -94,7 +94,8 @@ int wf_poller_add(struct wf_poller *p, int fd, uint64_t key,
     if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return -EPERM;
     if (find(p, fd)) return -EEXIST;
     if (p->count == p->room && make_room(p, p->room * 2) < 0) return -ENOMEM;
-    p->rows[p->count++] = (struct row){fd, events & (WF_IN | WF_OUT), mode, key};
+    p->rows[p->count++] =
+        (struct row){fd, events & (WF_IN | WF_OUT), mode, key};
     return 0;
 }
 
@@ -150,8 +151,7 @@ int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,
         bool gone = got & (POLLHUP | POLLERR | POLLNVAL);
         unsigned ready = (got & POLLIN || gone ? WF_IN : 0u) |
                          (got & POLLOUT || gone ? WF_OUT : 0u) |
-                         (gone ? WF_HUP : 0u) |
-                         (got & POLLPRI ? WF_PRI : 0u);
+                         (gone ? WF_HUP : 0u) | (got & POLLPRI ? WF_PRI : 0u);
         if (r->mode != WF_LEVEL)
             r->asked = r->mode == WF_ONCE ? 0 : r->asked & ~ready;
         events[out++] = (struct wf_event){.key = r->key, .ready = ready};

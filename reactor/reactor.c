@@ -30,7 +30,7 @@ enum {
     MANY_TIMERS = 256,
     GATHER_NS = 1000000,
     LONG_NS = 1000000000, /* a wait that is worth a look at all fibers */
-    AHEAD_ENTRY = 12, /* events */
+    AHEAD_ENTRY = 12,     /* events */
     AHEAD_FIBER = 6
 };
 
@@ -64,8 +64,10 @@ static long number_of(const void *object)
     return ((const struct wf_fd *)object)->number;
 }
 
-const struct wf_wait_kind wf_wait_read = {"read fd", number_of, NULL, abort_read};
-const struct wf_wait_kind wf_wait_write = {"write fd", number_of, NULL, abort_write};
+const struct wf_wait_kind wf_wait_read = {"read fd", number_of, NULL,
+                                          abort_read};
+const struct wf_wait_kind wf_wait_write = {"write fd", number_of, NULL,
+                                           abort_write};
 
 static int register_it(struct wf_reactor *r, struct wf_fd *e, unsigned events)
 {
@@ -114,7 +116,8 @@ static unsigned wanted(const struct wf_fd *e)
 static void stand_in_line(weft_waitq_ *q, struct weft_waiter_ *w)
 {
     struct weft_waiter_ *before = q->tail_;
-    while (before && before->item_ > w->item_) before = before->prev_;
+    while (before && before->item_ > w->item_)
+        before = before->prev_;
     if (before == q->tail_) {
         wf_waitq_push(q, w);
         return;
@@ -181,8 +184,10 @@ static void wake_first(weft_waitq_ *q, int result)
 
 void wf_fd_wake_all(struct wf_fd *e, int result)
 {
-    while (!wf_waitq_empty(&e->readers)) wake_first(&e->readers, result);
-    while (!wf_waitq_empty(&e->writers)) wake_first(&e->writers, result);
+    while (!wf_waitq_empty(&e->readers))
+        wake_first(&e->readers, result);
+    while (!wf_waitq_empty(&e->writers))
+        wake_first(&e->writers, result);
 }
 
 /* Those who wait for either side stand among the readers. */
@@ -228,8 +233,8 @@ static bool abort_starved(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind wait_for_number = {"a free descriptor", NULL, NULL,
-                                                    abort_starved};
+static const struct wf_wait_kind wait_for_number = {"a free descriptor", NULL,
+                                                    NULL, abort_starved};
 
 int wf_fd_wait_for_number(void)
 {
@@ -280,10 +285,12 @@ static void expire(struct wf_reactor *r)
 {
     struct wf_timer *list = wf_wheel_expire(&r->wheel, wf_now), **at = &list;
     if (!list) return;
-    while (*at && *at != &r->retry) at = &(*at)->next;
+    while (*at && *at != &r->retry)
+        at = &(*at)->next;
     if (*at) {
         *at = (*at)->next;
-        while (!wf_waitq_empty(&r->starved)) wf_fd_freed();
+        while (!wf_waitq_empty(&r->starved))
+            wf_fd_freed();
     }
     if (list) r->opts.expired(list);
 }

@@ -35,8 +35,8 @@ static enum wf_fd_kind kind_of(int family, int type)
 int weft_socket(int family, int type, int protocol, weft_fd *ret_fd)
 {
     if (!wf_reactor) return no_run("weft_socket");
-    int fd = wf_os_socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                          protocol);
+    int fd =
+        wf_os_socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0) return fd;
     int err = wf_fd_open(fd, kind_of(family, type), ret_fd);
     if (err < 0) wf_os_close(fd);
@@ -47,8 +47,8 @@ int weft_socketpair(int family, int type, weft_fd ret_pair[2])
 {
     if (!wf_reactor) return no_run("weft_socketpair");
     int fds[2];
-    int err = wf_os_socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                               fds);
+    int err =
+        wf_os_socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, fds);
     if (err < 0) return err;
     enum wf_fd_kind kind = kind_of(family, type);
     err = wf_fd_open(fds[0], kind, &ret_pair[0]);
@@ -98,8 +98,10 @@ static bool of_the_peer(int err)
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
-    case EPERM: return true;
-    default: return false;
+    case EPERM:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -198,8 +200,8 @@ void weft_remove_stale(const struct sockaddr *sa, socklen_t len)
     struct stat st;
     if (sa->sa_family != AF_UNIX || un->sun_path[0] == 0) return;
     if (wf_os_lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode)) return;
-    int probe = wf_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                             0);
+    int probe =
+        wf_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (probe < 0) return;
     /* Nobody listens where a connection is refused. */
     if (wf_os_connect(probe, sa, len) == -ECONNREFUSED)

@@ -18,8 +18,8 @@ static void say(const char *format, va_list args)
 {
     char text[512];
     int used = snprintf(text, sizeof text, "weft: ");
-    used += vsnprintf(text + used, sizeof text - (size_t)used - 1, format,
-                      args);
+    used +=
+        vsnprintf(text + used, sizeof text - (size_t)used - 1, format, args);
     if (used > (int)sizeof text - 2) used = (int)sizeof text - 2;
     text[used++] = '\n';
     wf_os_say(2, text, (size_t)used);
@@ -50,9 +50,9 @@ int wf_misuse(int code, const char *format, ...)
     va_end(args);
 #ifdef WEFT_DEBUG
     char line[256];
-    int len = snprintf(line, sizeof line - 1, "weft: fiber %llu \"%.64s\": %s",
-                       (unsigned long long)weft_fiber_id(), weft_fiber_name(),
-                       text);
+    int len =
+        snprintf(line, sizeof line - 1, "weft: fiber %llu \"%.64s\": %s",
+                 (unsigned long long)weft_fiber_id(), weft_fiber_name(), text);
     if (len > (int)sizeof line - 2) len = (int)sizeof line - 2;
     line[len++] = '\n';
     wf_os_say(2, line, (size_t)len);

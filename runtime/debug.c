@@ -84,9 +84,10 @@ static void describe(weft_fiber *f, void *arg)
                 holder->name ? holder->name : "");
         if (d->cycles) add(&l, ", in a cycle");
     } else {
-        add(&l, "%s", f->unborn                ? "not started"
-                      : f->state == WF_RUNNING ? "running"
-                                               : "ready");
+        add(&l, "%s",
+            f->unborn                ? "not started"
+            : f->state == WF_RUNNING ? "running"
+                                     : "ready");
     }
     if (f->cancelled) add(&l, ", cancelled");
     if (f->file) add(&l, " (spawned %.96s:%d)", f->file, f->line);

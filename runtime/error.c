@@ -31,7 +31,8 @@ void wf_error_free(weft_error *e)
         weft_error *inner = (weft_error *)(uintptr_t)e->inner;
         if (inner) {
             weft_error *last = inner;
-            while (last->next) last = (weft_error *)(uintptr_t)last->next;
+            while (last->next)
+                last = (weft_error *)(uintptr_t)last->next;
             last->next = next;
             next = inner;
         }
@@ -129,12 +130,18 @@ const char *weft_strerror(int code)
 {
     if (code >= 0) return "success";
     switch (code) {
-    case -ECANCELED: return "cancelled";
-    case -ETIMEDOUT: return "timed out";
-    case -EOWNERDEAD: return "the holder ended without letting go";
-    case -ESHUTDOWN: return "closed to new work";
-    case INT_MIN: return "unknown error";
-    default: return text_of(-code);
+    case -ECANCELED:
+        return "cancelled";
+    case -ETIMEDOUT:
+        return "timed out";
+    case -EOWNERDEAD:
+        return "the holder ended without letting go";
+    case -ESHUTDOWN:
+        return "closed to new work";
+    case INT_MIN:
+        return "unknown error";
+    default:
+        return text_of(-code);
     }
 }
 

@@ -6,7 +6,7 @@
 #define WF_LEAKS_H
 
 struct wf_leaks {
-    unsigned long fibers;      /* not ended when their scheduler was taken down */
+    unsigned long fibers; /* not ended when their scheduler was taken down */
     unsigned long descriptors; /* still adopted then */
     unsigned long timers;      /* still armed then */
     long bytes;                /* allocated or mapped, and not given back */

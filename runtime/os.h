@@ -28,11 +28,27 @@
 #include <unistd.h>
 
 enum wf_call {
-    WF_CALL_ALLOC, WF_CALL_MMAP, WF_CALL_MPROTECT, WF_CALL_MADVISE,
-    WF_CALL_READ, WF_CALL_WRITE, WF_CALL_RECV, WF_CALL_SEND, WF_CALL_ACCEPT,
-    WF_CALL_CONNECT, WF_CALL_SOCKET, WF_CALL_BIND, WF_CALL_LISTEN,
-    WF_CALL_SOCKOPT, WF_CALL_FCNTL, WF_CALL_STAT, WF_CALL_POLL_OPEN,
-    WF_CALL_POLL_CTL, WF_CALL_POLL_WAIT, WF_CALL_SIGNAL, WF_CALL_COUNT
+    WF_CALL_ALLOC,
+    WF_CALL_MMAP,
+    WF_CALL_MPROTECT,
+    WF_CALL_MADVISE,
+    WF_CALL_READ,
+    WF_CALL_WRITE,
+    WF_CALL_RECV,
+    WF_CALL_SEND,
+    WF_CALL_ACCEPT,
+    WF_CALL_CONNECT,
+    WF_CALL_SOCKET,
+    WF_CALL_BIND,
+    WF_CALL_LISTEN,
+    WF_CALL_SOCKOPT,
+    WF_CALL_FCNTL,
+    WF_CALL_STAT,
+    WF_CALL_POLL_OPEN,
+    WF_CALL_POLL_CTL,
+    WF_CALL_POLL_WAIT,
+    WF_CALL_SIGNAL,
+    WF_CALL_COUNT
 };
 
 #ifdef WEFT_HOSTILE
@@ -180,8 +196,8 @@ static inline int wf_os_shutdown(int fd, int how)
 {
     WF_OS_CALL(WF_CALL_SOCKOPT, shutdown(fd, how));
 }
-static inline int wf_os_setsockopt(int fd, int level, int name,
-                                   const void *val, socklen_t len)
+static inline int wf_os_setsockopt(int fd, int level, int name, const void *val,
+                                   socklen_t len)
 {
     WF_OS_CALL(WF_CALL_SOCKOPT, setsockopt(fd, level, name, val, len));
 }

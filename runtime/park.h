@@ -33,7 +33,7 @@ struct wf_wait_kind {
     /* The number that users know the object by, such as a descriptor's; or
      * NULL, and it is shown by its address. */
     long (*number)(const void *object);
-    /* The fiber that alone can end the wait, such as a mutex's owner; or NULL. */
+    /* The fiber that alone can end the wait: a mutex's owner; or NULL. */
     const weft_fiber *(*holder)(const void *object);
     /* Cancelled: unlink f from whatever it waits in, and say true to have it
      * woken with -ECANCELED; false to leave it parked until it is granted.
@@ -173,7 +173,7 @@ size_t wf_fiber_count(void);
 
 /* ---- error records ------------------------------------------------------ */
 
-/* Takes f's record out, or NULL; and gives one back with all that hangs on it. */
+/* Takes f's record out, or NULL; gives one back with all that hangs on it. */
 weft_error *wf_error_take(weft_fiber *f);
 void wf_error_give(weft_fiber *f, weft_error *e);
 void wf_error_free(weft_error *e);

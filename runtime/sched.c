@@ -62,8 +62,8 @@ static inline void check_fpu(const struct wf_sched *w)
 
 /* ---- sanitizers: before a switch, and after one ------------------------- */
 
-WF_SWITCHES static inline void before_switch(struct wf_sched *w, const weft_fiber *to,
-                                 void **fake_save)
+WF_SWITCHES static inline void
+before_switch(struct wf_sched *w, const weft_fiber *to, void **fake_save)
 {
 #ifdef WF_ASAN
     if (to)
@@ -138,7 +138,8 @@ int wf_ring_grow(struct wf_sched *w, size_t fibers)
     weft_fiber **ring = wf_alloc(want * sizeof *ring);
     if (!ring) return -ENOMEM;
     uint32_t n = w->tail - w->head, ahead = w->stop - w->head;
-    for (uint32_t i = 0; i < n; i++) ring[i] = w->ring[(w->head + i) & w->mask];
+    for (uint32_t i = 0; i < n; i++)
+        ring[i] = w->ring[(w->head + i) & w->mask];
     wf_free(w->ring, room * sizeof *ring);
     w->ring = ring;
     w->mask = (uint32_t)want - 1;
@@ -170,8 +171,8 @@ WF_SWITCHES static void fiber_main(void *arg);
 
 /* Has the running stack, whose pointer goes to *save, go on with `next`, or
  * with the thread's own stack if that is NULL. */
-WF_SWITCHES __attribute__((noinline)) static void suspend(struct wf_sched *w, void **save,
-                                              weft_fiber *next)
+WF_SWITCHES __attribute__((noinline)) static void
+suspend(struct wf_sched *w, void **save, weft_fiber *next)
 {
     void *fake = NULL;
     int kept_errno = *w->errno_at;

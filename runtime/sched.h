@@ -27,12 +27,12 @@ struct wf_sched {
      * list would miss the cache once per fiber just to find the next one. */
     weft_fiber **ring;
     uint32_t head, tail, mask, stop; /* no switch past `stop` without a turn */
-    void *sp; /* the thread's own stack, while a fiber runs */
+    void *sp;          /* the thread's own stack, while a fiber runs */
     uint64_t switches; /* before this turn */
     uint64_t turns, spawned;
     size_t live;
     uint64_t next_id, last_id; /* a range of the process's ids */
-    int *errno_at; /* this thread's, found once */
+    int *errno_at;             /* this thread's, found once */
 
     struct wf_sched_opts opts;
     struct wf_stack_pool *pools; /* the default size first */

@@ -117,7 +117,8 @@ static void lay_guard(struct wf_stack_pool *p, char *low)
 {
     char *guard = low - p->guard;
     if (p->guard == 0) return;
-    if (guards_hold() && wf_os_madvise(guard, p->guard, MADV_GUARD_INSTALL) == 0)
+    if (guards_hold() &&
+        wf_os_madvise(guard, p->guard, MADV_GUARD_INSTALL) == 0)
         return;
     if (wf_os_mprotect(guard, p->guard, PROT_NONE) == 0) return;
     if (p->unguarded++ == 0) {
@@ -133,7 +134,8 @@ static int grow_pile(struct wf_stack_pool *p, size_t total)
 {
     if (total <= p->free_room) return 0;
     size_t room = p->free_room ? p->free_room : SLAB_MIN;
-    while (room < total) room *= 2;
+    while (room < total)
+        room *= 2;
     struct wf_stack **pile = wf_alloc(room * sizeof *pile);
     if (!pile) return -ENOMEM;
     if (p->free_count) memcpy(pile, p->free, p->free_count * sizeof *pile);
@@ -168,7 +170,8 @@ static int add_slab(struct wf_stack_pool *p)
 static struct wf_stack *cut(struct wf_stack_pool *p)
 {
     struct wf_slab *slab = p->slabs;
-    while (slab->cut == slab->count) slab = slab->next;
+    while (slab->cut == slab->count)
+        slab = slab->next;
     size_t i = slab->cut++;
     p->uncut--;
     struct wf_stack *s = &slab->stacks[i];
@@ -225,12 +228,14 @@ void wf_stack_pool_trim(struct wf_stack_pool *p, int64_t now)
 }
 
 /* Looks at what no variable of C is. */
-__attribute__((no_sanitize("address"))) size_t wf_stack_high_water(const struct wf_stack *s)
+__attribute__((no_sanitize("address"))) size_t
+wf_stack_high_water(const struct wf_stack *s)
 {
     const char *at = s->low;
     const char *sp = __builtin_frame_address(0);
     if (sp > s->low && sp < s->top)
         wf_note_stack_scanned(s->low, (size_t)(sp - s->low));
-    while (at < s->top && *at == 0) at++;
+    while (at < s->top && *at == 0)
+        at++;
     return (size_t)(s->top - at);
 }

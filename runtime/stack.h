@@ -34,8 +34,8 @@ struct wf_stack_pool {
      * given back to the kernel and cost nothing. There is room for all. */
     struct wf_stack **free;
     size_t free_count, free_room, clean;
-    size_t busiest;    /* most stacks in use lately: so many are kept warm */
-    int64_t trimmed;   /* when that was last looked at */
+    size_t busiest;  /* most stacks in use lately: so many are kept warm */
+    int64_t trimmed; /* when that was last looked at */
     uint64_t unguarded;
 };
 

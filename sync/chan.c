@@ -32,7 +32,8 @@ struct core {
     weft_chan first;
     bool closed, aborted, freed;
     size_t item_bytes, cap, count;
-    char *in, *out, *end; /* the next place to fill, and to empty; the last + 1 */
+    char *in, *out,
+        *end; /* the next place to fill, and to empty; the last + 1 */
     uint64_t sent, received; /* items, ever */
     uint64_t done;           /* of those received, reported done */
     weft_waitq_ receivers, sending, joiners;
@@ -69,7 +70,8 @@ static inline void ring_out(struct core *c, void *item)
 
 static void wake_all(weft_waitq_ *q, int result)
 {
-    while (!wf_waitq_empty(q)) wf_wake(wf_waitq_pop(q)->fiber_, result);
+    while (!wf_waitq_empty(q))
+        wf_wake(wf_waitq_pop(q)->fiber_, result);
 }
 
 /* ---- making and ending -------------------------------------------------- */
@@ -164,7 +166,8 @@ static bool abort_send(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_send = {"channel to send", NULL, NULL, abort_send};
+static const struct wf_wait_kind to_send = {"channel to send", NULL, NULL,
+                                            abort_send};
 
 /* 0, -EPIPE, or -EAGAIN where it would have to wait. */
 static inline int put(weft_chan *handle, const void *item)
@@ -214,7 +217,8 @@ static bool abort_recv(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_recv = {"channel to receive", NULL, NULL, abort_recv};
+static const struct wf_wait_kind to_recv = {"channel to receive", NULL, NULL,
+                                            abort_recv};
 
 /* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait. */
 static inline int get(struct core *c, void *item)
@@ -270,7 +274,8 @@ static bool abort_join(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_join = {"channel to be done", NULL, NULL, abort_join};
+static const struct wf_wait_kind to_join = {"channel to be done", NULL, NULL,
+                                            abort_join};
 
 int weft_chan_item_done(weft_chan *handle)
 {

@@ -146,7 +146,6 @@ void wf_timers_expired(struct wf_timer *list);
 /* Does any fiber sleep, or have a deadline that has not passed? */
 bool wf_timers_expected(void);
 
-
 /* ---- spawn.c, child.c --------------------------------------------------- */
 
 /* Starts the first fiber, which has no parent. 0 or -ENOMEM. */

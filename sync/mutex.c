@@ -47,13 +47,14 @@ static inline void own(weft_mutex *m, weft_fiber *f)
 static void disown(weft_mutex *m, weft_fiber *f)
 {
     weft_mutex **at = &wf_child_of(f)->held;
-    while (*at != m) at = &(*at)->held_;
+    while (*at != m)
+        at = &(*at)->held_;
     *at = m->held_;
 }
 
 /* The mutex is not free. */
-__attribute__((noinline)) static int wait_to_lock(
-    weft_mutex *m, weft_fiber *f, const struct wf_wait_kind *kind)
+__attribute__((noinline)) static int
+wait_to_lock(weft_mutex *m, weft_fiber *f, const struct wf_wait_kind *kind)
 {
     if (m->owner_ == DEAD) return -EOWNERDEAD;
     if (m->owner_ == f)

@@ -7,7 +7,8 @@
  */
 #include "sync/nursery.h"
 
-static const struct wf_wait_kind closing = {"nursery to close", NULL, NULL, NULL};
+static const struct wf_wait_kind closing = {"nursery to close", NULL, NULL,
+                                            NULL};
 
 /* ---- opening ------------------------------------------------------------ */
 
@@ -16,7 +17,8 @@ static inline int open_it(weft_nursery *n, const weft_nursery_opts *o,
                           const char *file, int line)
 {
     static const weft_nursery_opts none;
-    n->state_ = WF_N_OPEN | WF_N_CLOSED; /* if it fails, there is nothing to close */
+    n->state_ =
+        WF_N_OPEN | WF_N_CLOSED; /* if it fails, there is nothing to close */
     weft_fiber *f = wf_self();
     if (!f) return wf_misuse(-EPERM, "weft_nursery_open outside a fiber");
     n->live_ = n->daemons_ = n->dropped_ = n->errors_count_ = 0;
@@ -54,7 +56,6 @@ void weft_nursery_cancel(weft_nursery *n, int code, const char *why)
 {
     weft_scope_cancel(&n->scope_, code, why);
 }
-
 
 /* ---- closing ------------------------------------------------------------ */
 

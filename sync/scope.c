@@ -49,7 +49,8 @@ static void refresh(weft_scope *s)
             at = at->child_;
             continue;
         }
-        while (at != s && !at->next_) at = at->parent_;
+        while (at != s && !at->next_)
+            at = at->parent_;
         if (at == s) return;
         at = at->next_;
     }

@@ -62,8 +62,8 @@ static int set_argument(struct wf_child *c, void *arg, const void *val,
 }
 
 static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
-                 size_t len, const weft_spawn_opts *o, const char *file,
-                 int line)
+                        size_t len, const weft_spawn_opts *o, const char *file,
+                        int line)
 {
     int err = may_spawn(n, o);
     if (err < 0) return err;

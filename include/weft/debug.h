@@ -29,7 +29,7 @@ typedef struct weft_stats {
     uint64_t switches;       /* a fiber was resumed or started */
     uint64_t turns;          /* the reactor was asked */
     uint64_t polls;          /* ... by a system call */
-    uint64_t registrations;  /* descriptors added to, or taken from the poller */
+    uint64_t registrations;  /* calls that told the poller of a descriptor */
     uint64_t stacks;         /* mapped, of all sizes */
     uint64_t stacks_free;    /* of those, waiting in the pool */
     uint64_t unguarded;      /* stacks the kernel refused a guard for */

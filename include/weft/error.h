@@ -36,7 +36,7 @@ typedef struct weft_error {
     int line;
     char msg[104];
     const struct weft_error *next;  /* later failures of the same group */
-    const struct weft_error *inner; /* the group that this failure came out of */
+    const struct weft_error *inner; /* the group that this one came out of */
     unsigned dropped;               /* failures of the group beyond 16 */
 } weft_error;
 

@@ -13,9 +13,10 @@
  *
  * A nursery does not close while a child lives, so what the children point to
  * may be declared before it; not inside its block, whose braces end first. (A
- * value from there goes to a child by weft_spawn_copy.) The first child to fail cancels
- * the others and the body (or see weft_policy), and its code is what close
- * returns. A nursery is a scope too: it can be cancelled and have a deadline.
+ * value from there goes to a child by weft_spawn_copy.) The first child to fail
+ * cancels the others and the body (or see weft_policy), and its code is what
+ * close returns. A nursery is a scope too: it can be cancelled, and have a
+ * deadline.
  *
  * Children start in the order of their spawns, when the spawner next waits. A
  * child counts as cancelled, not failed, when it returns -ECANCELED while a
@@ -119,7 +120,7 @@ WEFT_PARKS int weft_nursery_close(weft_nursery *n, int body_rc);
 /** Cancels the body and all children; see weft_scope_cancel. */
 WEFT_API void weft_nursery_cancel(weft_nursery *n, int code, const char *why);
 
-/** The nursery's scope, for a deadline (of the kind that moves on) or a shield. */
+/** Its scope, for a deadline (of the kind that moves on) or a shield. */
 WEFT_API weft_scope *weft_nursery_scope(weft_nursery *n);
 
 /** How many children are alive. */

@@ -65,7 +65,7 @@ enum {
 typedef struct weft_scope {
     struct weft_scope *parent_, *child_, *next_, *prev_;
     weft_fiber *owner_;
-    const weft_reason *cause_; /* why it counts as cancelled; NULL: it does not */
+    const weft_reason *cause_; /* why it counts as cancelled, or NULL */
     unsigned flags_; /* a fiber's own scope, in its control block, ends here */
     int line_;
     weft_time deadline_;
