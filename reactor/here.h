@@ -35,6 +35,11 @@ extern __thread struct wf_reactor *wf_reactor;
 int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
                const struct wf_wait_kind *kind, uintptr_t *ticket);
 
+/* Before a write: behind others that wait to write, in their line. 0 or the
+ * events that came; the errors of wf_fd_wait, -EBUSY on a stream, where somebody
+ * else may be half way through his octets. */
+int wf_fd_wait_turn(weft_fd fd, struct wf_fd *e, uintptr_t *ticket);
+
 /* Wakes all who wait on `e` with `result`. */
 void wf_fd_wake_all(struct wf_fd *e, int result);
 

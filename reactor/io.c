@@ -224,21 +224,13 @@ ssize_t weft_readv(weft_fd fd, const struct iovec *iov, int count)
     }
 }
 
-/* Another fiber is half way through its octets on this stream. */
-static int not_in_the_middle(weft_fd fd, struct wf_fd *e)
-{
-    uintptr_t ticket = 0;
-    if (wf_waitq_empty(&e->writers) || e->kind == WF_FD_DATAGRAM) return 0;
-    return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, &ticket); /* -EBUSY */
-}
-
 ssize_t weft_write(weft_fd fd, const void *buf, size_t len)
 {
     uintptr_t ticket = 0;
     int err;
     struct wf_fd *e = enter(fd, &err);
     if (!e) return err;
-    err = not_in_the_middle(fd, e);
+    err = wf_fd_wait_turn(fd, e, &ticket);
     if (err < 0) return err;
     for (;;) {
         ssize_t n = try_write(e, buf, len);
@@ -262,7 +254,7 @@ ssize_t weft_writev(weft_fd fd, const struct iovec *iov, int count)
     int err;
     struct wf_fd *e = enter(fd, &err);
     if (!e) return err;
-    err = not_in_the_middle(fd, e);
+    err = wf_fd_wait_turn(fd, e, &ticket);
     if (err < 0) return err;
     for (;;) {
         ssize_t n = is_socket(e) ? wf_os_sendmsg(e->number, &msg, MSG_NOSIGNAL)

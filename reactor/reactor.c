@@ -174,6 +174,12 @@ int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
     return got < 0 ? got : got & (int)(events | WF_HUP);
 }
 
+int wf_fd_wait_turn(weft_fd fd, struct wf_fd *e, uintptr_t *ticket)
+{
+    if (wf_waitq_empty(&e->writers)) return 0;
+    return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, ticket);
+}
+
 static void wake_first(weft_waitq_ *q, int result)
 {
     struct weft_waiter_ *w = wf_waitq_pop(q);

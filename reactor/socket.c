@@ -267,6 +267,8 @@ ssize_t weft_sendmsg(weft_fd fd, const struct msghdr *msg, int flags)
     if (err < 0) return err;
     struct wf_fd *e = wf_fd_of(fd);
     if (!e) return -EBADF;
+    err = wf_fd_wait_turn(fd, e, &ticket);
+    if (err < 0) return err;
     for (;;) {
         ssize_t n = wf_os_sendmsg(e->number, msg, flags | MSG_NOSIGNAL);
         if (n != -EAGAIN) return n;

@@ -43,14 +43,17 @@ static int main_fiber(void *arg)
 static struct sigaction before_int, before_term;
 static void *signal_target; /* the reactor to kick; atomic */
 static int signal_seen;     /* atomic */
+static int in_handler;      /* handlers that may still kick it; atomic */
 static __thread bool signals_are_mine;
 
 static void on_signal(int signo)
 {
     int kept = errno;
     if (__atomic_exchange_n(&signal_seen, signo, __ATOMIC_ACQ_REL) == 0) {
-        void *target = __atomic_load_n(&signal_target, __ATOMIC_ACQUIRE);
+        __atomic_add_fetch(&in_handler, 1, __ATOMIC_SEQ_CST);
+        void *target = __atomic_load_n(&signal_target, __ATOMIC_SEQ_CST);
         if (target) wf_reactor_kick(target);
+        __atomic_sub_fetch(&in_handler, 1, __ATOMIC_SEQ_CST);
     } else {
         wf_os_die_of(signo);
     }
@@ -86,7 +89,10 @@ static void give_signals_back(void)
     if (!signals_are_mine) return;
     wf_os_sigrestore(SIGINT, &before_int);
     wf_os_sigrestore(SIGTERM, &before_term);
-    __atomic_store_n(&signal_target, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&signal_target, NULL, __ATOMIC_SEQ_CST);
+    /* Another thread may be in the handler with the reactor in its hands. */
+    while (__atomic_load_n(&in_handler, __ATOMIC_SEQ_CST) > 0)
+        continue;
     signals_are_mine = false;
 }
 

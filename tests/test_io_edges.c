@@ -7,6 +7,7 @@
 #include <weft/error.h>
 #include <weft/io.h>
 #include <weft/scope.h>
+#include <weft/socket.h>
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -174,6 +175,60 @@ TEST(writers_of_a_datagram_socket_are_all_served_in_order)
         CHECK_EQ(weft_read(p[1], &c, 1), 1);
         CHECK_EQ(c, 'a' + i);
     }
+    close_pair(p);
+}
+
+/* There is room again, but those who wait for it have not been told yet. */
+TEST(a_newcomer_does_not_pass_the_writers_who_wait)
+{
+    struct call w[2];
+    weft_fd p[2];
+    char c;
+    int turns = 0, rc;
+    CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_DGRAM, p), 0);
+    while (weft_try_write(p[0], "-", 1) == 1) continue;
+    WEFT_NURSERY(n, rc) {
+        for (int i = 0; i < 2; i++) {
+            w[i] = (struct call){.fd = p[0], .turns = &turns};
+            w[i].buf[0] = (char)('a' + i);
+            CHECK_EQ(weft_spawn(&n, write_one, &w[i]), 0);
+        }
+        settle();
+        while (weft_try_read(p[1], &c, 1) == 1) CHECK_EQ(c, '-');
+        CHECK_EQ(weft_write(p[0], "n", 1), 1);
+    }
+    CHECK_EQ(rc, 0);
+    for (const char *want = "abn"; *want; want++) {
+        CHECK_EQ(weft_read(p[1], &c, 1), 1);
+        CHECK_EQ(c, *want);
+    }
+    close_pair(p);
+}
+
+static int fill_and_wait(void *arg)
+{
+    weft_fd *fd = arg;
+    static char junk[1 << 20];
+    return weft_write_all(*fd, junk, sizeof junk, NULL);
+}
+
+TEST(a_message_does_not_come_between_the_octets_of_another_writer)
+{
+    char text[] = "between";
+    struct iovec iov = {text, sizeof text};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    static char sink[1 << 20];
+    weft_fd p[2];
+    int rc;
+    CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_STREAM, p), 0);
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, fill_and_wait, &p[0]), 0);
+        settle();
+        CHECK_EQ(weft_read(p[1], sink, 65536), 65536); /* some room */
+        CHECK_EQ(weft_sendmsg(p[0], &msg, 0), -EBUSY);
+        CHECK_EQ(weft_read_exact(p[1], sink, sizeof sink - 65536, NULL), 0);
+    }
+    CHECK_EQ(rc, 0);
     close_pair(p);
 }
 
