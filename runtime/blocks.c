@@ -88,17 +88,18 @@ weft_fiber *wf_fiber_new(size_t stack_bytes)
 
     weft_fiber *f = w->free_blocks;
     w->free_blocks = f->sp;
-    f->sp = NULL;
+    f->sp = pool;
     f->state = WF_NEW;
-    f->cancelled = f->aborted = f->daemon = f->copied = false;
+    f->cancelled = f->aborted = false;
+    f->marks = 0;
     f->unborn = true;
     f->refused = 0;
     f->stack = NULL;
-    f->pool = pool;
     f->id = new_id(w);
     f->name = f->file = NULL;
     f->line = 0;
     f->error = NULL;
+    f->attached = NULL;
     w->live++;
     w->spawned++;
     return f;
@@ -106,9 +107,10 @@ weft_fiber *wf_fiber_new(size_t stack_bytes)
 
 void *wf_fiber_reserve(weft_fiber *f, size_t bytes)
 {
-    if (bytes > f->pool->usable / 4) return NULL;
+    struct wf_stack_pool *pool = f->sp;
+    if (bytes > pool->usable / 4) return NULL;
     bytes = (bytes + 15) & ~(size_t)15;
-    if (!f->stack) f->stack = wf_stack_take(f->pool);
+    f->stack = wf_stack_take(pool);
     f->sp = f->stack->top - bytes;
     return f->sp;
 }
@@ -118,7 +120,7 @@ void wf_fiber_drop(weft_fiber *f)
     if (f->stack)
         wf_stack_release(f->stack);
     else
-        wf_stack_unpromise(f->pool);
+        wf_stack_unpromise(f->sp);
     wf_block_free(wf_sched, f);
 }
 

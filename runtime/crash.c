@@ -40,7 +40,7 @@ static void report(const weft_fiber *f, const char *at)
                      "%zu KiB stack (fault at %p), spawned at %s:%d; give it "
                      "more with weft_spawn_opts.stack_size\n",
                      (unsigned long long)f->id, f->name ? f->name : "",
-                     f->pool->usable / 1024, (const void *)at,
+                     f->stack->pool->usable / 1024, (const void *)at,
                      f->file ? f->file : "?", f->line);
     wf_os_say(2, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
 #if defined(__GLIBC__)
@@ -55,7 +55,7 @@ static void on_fault(int signo, siginfo_t *info, void *context)
     const char *at = info->si_addr;
     if (f && f->stack) {
         const char *low = f->stack->low;
-        if (at < low && at >= low - f->pool->guard) report(f, at);
+        if (at < low && at >= low - f->stack->pool->guard) report(f, at);
     }
 
     struct sigaction *before = signo == SIGSEGV ? &before_segv : &before_bus;

@@ -52,17 +52,18 @@ struct wf_stack_pool;
 struct weft_fiber {
     /* Looked at when it begins and when it ends: one cache line. */
     struct wf_stack *stack; /* bound when it first runs */
-    struct wf_stack_pool *pool;
     uint64_t id;
     const char *name, *file; /* where it was spawned */
     int line;
-    uint16_t refused;    /* cancel points failed in a row */
-    bool daemon, copied; /* the layer above keeps these two here */
+    uint16_t refused; /* cancel points failed in a row */
+    uint8_t marks;    /* the layer above: bits of its own */
     weft_error *error;
-    struct weft_nursery *nursery; /* the layer above: where it was spawned */
+    struct weft_nursery *nursery;  /* the layer above: where it was spawned */
+    struct wf_attached *attached;  /* the layer above: what hangs on it */
 
     /* Looked at whenever it parks and wakes: one cache line. */
-    void *sp; /* where it is suspended; before its start, NULL or its top */
+    void *sp; /* where it is suspended; before its start its top, or as long as
+                 no stack is bound the pool that promised it one */
     const struct wf_wait_kind *kind; /* what it is parked for, or NULL */
     int result;                      /* what wf_park returns */
     uint8_t state;
@@ -162,8 +163,8 @@ weft_fiber *wf_fiber_new(size_t stack_bytes);
 void wf_fiber_start(weft_fiber *f);
 void wf_fiber_drop(weft_fiber *f);
 
-/* Binds f's stack before it first runs, and takes `bytes` from its top for a
- * value that lives as long as f; aligned for any type. NULL: too large. */
+/* Binds f's stack before it is started, and takes `bytes` from its top for a
+ * value that lives as long as f; aligned for any type. NULL: too large. Once. */
 void *wf_fiber_reserve(weft_fiber *f, size_t bytes);
 
 /* Calls back for every fiber there is. */

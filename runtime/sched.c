@@ -114,7 +114,7 @@ static inline weft_fiber *take_next(struct wf_sched *w)
         __builtin_prefetch(&later->object, 1);
         const weft_fiber *soon = w->ring[(head + AHEAD_STACK) & w->mask];
         const char *top = soon->sp; /* its frames are just above */
-        if (top) {
+        if (!soon->unborn) {
             __builtin_prefetch(top, 1);
             __builtin_prefetch(top + 64, 1);
             __builtin_prefetch(top + 128, 1);
@@ -163,8 +163,9 @@ static inline void arrive(weft_fiber *f)
 static void *birth(weft_fiber *f)
 {
     f->unborn = false;
-    if (!f->stack) f->stack = wf_stack_take(f->pool);
-    return f->sp ? f->sp : f->stack->top;
+    if (f->stack) return f->sp;
+    f->stack = wf_stack_take(f->sp);
+    return f->stack->top;
 }
 
 WF_SWITCHES static void fiber_main(void *arg);
@@ -211,7 +212,7 @@ WF_SWITCHES static void fiber_main(void *arg)
         check_fpu(w);
         wf_block_free(w, f);
         next = take_next(w);
-        if (!next || !next->unborn || next->stack || next->pool != mine->pool)
+        if (!next || !next->unborn || next->stack || next->sp != mine->pool)
             break;
         wf_stack_unpromise(mine->pool);
         next->unborn = false;

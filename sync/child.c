@@ -139,7 +139,7 @@ static void finish(struct wf_child *c, int rc)
     if (c->fiber.error) wf_error_give(&c->fiber, NULL);
     wf_scope_unlink(wf_base(c));
     n->live_--;
-    if (c->fiber.daemon) n->daemons_--;
+    if (c->fiber.marks & WF_C_DAEMON) n->daemons_--;
     wf_nursery_hand_on(n);
     if (!(n->state_ & WF_N_BODY_OVER)) return;
     wf_nursery_daemons_left(n);
@@ -152,7 +152,7 @@ void wf_child_run(weft_fiber *f)
     weft_fn fn = c->u.start.fn;
     void *arg = c->u.start.arg;
     _Alignas(16) char copy[WF_SMALL_COPY];
-    if (f->copied) {
+    if (f->marks & WF_C_COPIED) {
         memcpy(copy, &f->waiter, sizeof copy);
         f->waiter.fiber_ = f;
         arg = copy;

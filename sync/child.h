@@ -46,6 +46,15 @@ struct wf_child {
     } u;
     int64_t sleep_until; /* INT64_MAX: not asleep */
     _Alignas(8) char base_[WF_BASE_BYTES];
+    struct wf_binding *locals; /* inherited, and its own before those */
+};
+
+/* Bits of weft_fiber.marks. */
+enum {
+    WF_C_DAEMON = 1,
+    WF_C_COPIED = 2,  /* its argument waits in the block */
+    WF_C_STARTED = 4, /* has called weft_started, once */
+    WF_C_CIRCLE = 8   /* for the dump: waits in a circle */
 };
 
 /* A copied argument of this size waits in the unused part of the block. */
@@ -64,6 +73,15 @@ static inline struct wf_child *wf_child_self(void)
 static inline weft_scope *wf_base(struct wf_child *c)
 {
     return (weft_scope *)(void *)c->base_;
+}
+
+/* The fiber that a scope of the tree is of; NULL for the root. */
+static inline struct wf_child *wf_scope_child(weft_scope *s)
+{
+    if (s->flags_ & WF_S_BASE)
+        return (struct wf_child *)(void *)((char *)s -
+                                           offsetof(struct wf_child, base_));
+    return s->owner_ ? wf_child_of(s->owner_) : NULL;
 }
 
 /* ---- scope.c ------------------------------------------------------------ */
@@ -117,7 +135,6 @@ static inline void wf_base_begin(struct wf_child *c, weft_scope *under)
     weft_scope *base = wf_base(c);
     wf_scope_link(base, under);
     base->child_ = NULL;
-    base->owner_ = &c->fiber;
     base->flags_ = WF_S_BEGUN | WF_S_BASE;
     base->cause_ = under->cause_;
     c->scope = base;

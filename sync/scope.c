@@ -34,9 +34,9 @@ static bool refresh_one(weft_scope *s)
     if (cause == s->cause_) return false;
     bool was = s->cause_ != NULL;
     s->cause_ = cause;
-    if (was == (cause != NULL) || !s->owner_) return true;
-    struct wf_child *c = wf_child_of(s->owner_);
-    if (c->scope == s) wf_set_cancelled(&c->fiber, cause != NULL);
+    if (was == (cause != NULL)) return true;
+    struct wf_child *c = wf_scope_child(s);
+    if (c && c->scope == s) wf_set_cancelled(&c->fiber, cause != NULL);
     return true;
 }
 

@@ -32,7 +32,7 @@ static struct wf_child *new_child(weft_nursery *n, const weft_spawn_opts *o,
     c->sleep_until = INT64_MAX;
     if (o) {
         f->name = o->name;
-        c->fiber.daemon = o->daemon;
+        if (o->daemon) f->marks |= WF_C_DAEMON;
     }
     return c;
 }
@@ -41,7 +41,7 @@ static void start_child(weft_nursery *n, struct wf_child *c)
 {
     wf_base_begin(c, &n->scope_);
     n->live_++;
-    if (c->fiber.daemon) n->daemons_++;
+    if (c->fiber.marks & WF_C_DAEMON) n->daemons_++;
     wf_fiber_start(&c->fiber);
 }
 
@@ -50,7 +50,7 @@ static int set_argument(struct wf_child *c, void *arg, const void *val,
                         size_t len)
 {
     if (val && len <= WF_SMALL_COPY) {
-        c->fiber.copied = true;
+        c->fiber.marks |= WF_C_COPIED;
         memcpy(&c->fiber.waiter, val, len);
     } else if (val) {
         arg = wf_fiber_reserve(&c->fiber, len);

@@ -64,10 +64,10 @@ enum {
 /** Zeroed is initialised. Members ending in an underscore are private. */
 typedef struct weft_scope {
     struct weft_scope *parent_, *child_, *next_, *prev_;
-    weft_fiber *owner_;
     const weft_reason *cause_; /* why it counts as cancelled, or NULL */
     unsigned flags_; /* a fiber's own scope, in its control block, ends here */
     int line_;
+    weft_fiber *owner_;
     weft_time deadline_;
     const char *file_;
     weft_reason reason_;
