@@ -140,7 +140,7 @@ static ssize_t fill(weft_stream *s)
         }
         err = flush_before_waiting(s);
         if (err < 0) return err;
-        err = weft_wait(s->fd_, WEFT_READABLE);
+        err = weft_wait_ready(s->fd_, WEFT_READABLE);
         if (err < 0) return err;
         s->fresh_ = false;
     }

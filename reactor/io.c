@@ -308,7 +308,7 @@ static int ready_now(int fd, unsigned want)
            (ask.revents & POLLOUT || gone ? WF_OUT : 0) | (gone ? WF_HUP : 0);
 }
 
-int weft_wait(weft_fd fd, int events)
+int weft_wait_ready(weft_fd fd, int events)
 {
     uintptr_t ticket = 0;
     int err;
@@ -340,7 +340,7 @@ int weft_wait_fd(int fd, int events)
     if (e->kind != WF_FD_NONE && e->kind != WF_FD_FOREIGN)
         return wf_misuse(-EBUSY,
                          "weft_wait_fd: descriptor %d is one of weft's own: "
-                         "use weft_wait, or release it first",
+                         "use weft_wait_ready, or release it first",
                          fd);
     int ready = ready_now(fd, want);
     if (ready != 0) return ready;

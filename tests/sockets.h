@@ -93,13 +93,13 @@ static inline int write_much(void *arg)
 static inline int wait_readable(void *arg)
 {
     struct call *c = arg;
-    return note_return(c, weft_wait(c->fd, WEFT_READABLE));
+    return note_return(c, weft_wait_ready(c->fd, WEFT_READABLE));
 }
 
 static inline int wait_writable(void *arg)
 {
     struct call *c = arg;
-    return note_return(c, weft_wait(c->fd, WEFT_WRITABLE));
+    return note_return(c, weft_wait_ready(c->fd, WEFT_WRITABLE));
 }
 
 static inline int accept_one(void *arg)

@@ -346,8 +346,8 @@ TEST(a_regular_file_never_parks)
     CHECK_EQ(lseek(file, 0, SEEK_SET), 0);
     CHECK_EQ(weft_read(f, buf, sizeof buf), 6);
     CHECK_EQ(weft_read(f, buf, sizeof buf), 0);
-    CHECK_EQ(weft_wait(f, WEFT_READABLE) & WEFT_READABLE, WEFT_READABLE);
-    CHECK_EQ(weft_wait(f, WEFT_WRITABLE) & WEFT_WRITABLE, WEFT_WRITABLE);
+    CHECK_EQ(weft_wait_ready(f, WEFT_READABLE) & WEFT_READABLE, WEFT_READABLE);
+    CHECK_EQ(weft_wait_ready(f, WEFT_WRITABLE) & WEFT_WRITABLE, WEFT_WRITABLE);
     weft_stats_read(&after);
     CHECK_EQ(after.switches, before.switches);
     CHECK_EQ(weft_close(f), 0);

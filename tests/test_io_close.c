@@ -18,7 +18,7 @@
 static int wait_both(void *arg)
 {
     struct call *c = arg;
-    return note_return(c, weft_wait(c->fd, WEFT_READABLE | WEFT_WRITABLE));
+    return note_return(c, weft_wait_ready(c->fd, WEFT_READABLE | WEFT_WRITABLE));
 }
 
 static int read_exact(void *arg)
@@ -170,8 +170,8 @@ static void check_stale(weft_fd fd)
     CHECK_EQ(weft_writev(fd, &iov, 1), -EBADF);
     CHECK_EQ(weft_write_all(fd, "x", 1, NULL), -EBADF);
     CHECK_EQ(weft_try_write(fd, "x", 1), -EBADF);
-    CHECK_EQ(weft_wait(fd, WEFT_READABLE), -EBADF);
-    CHECK_EQ(weft_wait(fd, WEFT_WRITABLE), -EBADF);
+    CHECK_EQ(weft_wait_ready(fd, WEFT_READABLE), -EBADF);
+    CHECK_EQ(weft_wait_ready(fd, WEFT_WRITABLE), -EBADF);
     CHECK_EQ(weft_recvmsg(fd, &msg, 0), -EBADF);
     CHECK_EQ(weft_sendmsg(fd, &msg, 0), -EBADF);
     CHECK_EQ(weft_accept(fd, &conn, NULL), -EBADF);
@@ -273,7 +273,7 @@ TEST(a_second_reader_gets_ebusy_and_the_first_is_unaffected)
         settle();
         CHECK_EQ(weft_read(p[0], buf, 1), -EBUSY);
         CHECK_EQ(weft_readv(p[0], &iov, 1), -EBUSY);
-        CHECK_EQ(weft_wait(p[0], WEFT_READABLE), -EBUSY);
+        CHECK_EQ(weft_wait_ready(p[0], WEFT_READABLE), -EBUSY);
         CHECK(!first.returned);
         CHECK_EQ(weft_write(p[1], "abc", 3), 3);
     }
@@ -294,7 +294,7 @@ TEST(a_second_writer_gets_ebusy_and_the_first_is_unaffected)
         settle();
         CHECK_EQ(weft_write(p[0], buf, 1), -EBUSY);
         CHECK_EQ(weft_write_all(p[0], buf, 1, NULL), -EBUSY);
-        CHECK_EQ(weft_wait(p[0], WEFT_WRITABLE), -EBUSY);
+        CHECK_EQ(weft_wait_ready(p[0], WEFT_WRITABLE), -EBUSY);
         CHECK_EQ(weft_read_exact(p[1], buf, sizeof buf, NULL), 0);
     }
     CHECK_EQ(rc, 0);
@@ -330,13 +330,13 @@ TEST(wait_tells_which_of_both_there_is)
     weft_fd p[2];
     int both = WEFT_READABLE | WEFT_WRITABLE;
     open_pair(p);
-    CHECK_EQ(weft_wait(p[0], both), WEFT_WRITABLE);
+    CHECK_EQ(weft_wait_ready(p[0], both), WEFT_WRITABLE);
     CHECK_EQ(weft_write(p[1], "x", 1), 1);
-    CHECK(weft_wait(p[0], WEFT_READABLE) & WEFT_READABLE);
+    CHECK(weft_wait_ready(p[0], WEFT_READABLE) & WEFT_READABLE);
     (void)fill(p[0]);
-    CHECK_EQ(weft_wait(p[0], both), WEFT_READABLE);
+    CHECK_EQ(weft_wait_ready(p[0], both), WEFT_READABLE);
     CHECK_EQ(weft_close(p[1]), 0);
-    CHECK(weft_wait(p[0], WEFT_READABLE) & WEFT_READABLE);
+    CHECK(weft_wait_ready(p[0], WEFT_READABLE) & WEFT_READABLE);
     CHECK_EQ(weft_close(p[0]), 0);
 }
 
@@ -436,7 +436,7 @@ TEST(inside_a_cancelled_scope_a_read_fails_though_there_is_data)
     CHECK_EQ(weft_scope_begin(&s), 0);
     weft_scope_cancel(&s, 0, NULL);
     CHECK_EQ(weft_read(p[0], buf, 4), -ECANCELED);
-    CHECK_EQ(weft_wait(p[0], WEFT_READABLE), -ECANCELED);
+    CHECK_EQ(weft_wait_ready(p[0], WEFT_READABLE), -ECANCELED);
     CHECK_EQ(weft_scope_end(&s, 0), 0);
     CHECK_EQ(weft_read(p[0], buf, 4), 3);
     close_pair(p);

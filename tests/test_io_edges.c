@@ -414,7 +414,7 @@ TEST_REAL(waiting_and_reading_by_the_number_does_not_spin)
     open_pipe(p);
     CHECK_EQ(weft_write(p[1], "ab", 2), 2);
     WEFT_FAIL_AFTER(rc, WEFT_MSEC(50)) {
-        while ((rc = weft_wait(p[0], WEFT_READABLE)) > 0 && wakes < 1000) {
+        while ((rc = weft_wait_ready(p[0], WEFT_READABLE)) > 0 && wakes < 1000) {
             wakes++;
             (void)!read(weft_fd_number(p[0]), &c, 1);
         }
@@ -422,7 +422,7 @@ TEST_REAL(waiting_and_reading_by_the_number_does_not_spin)
     CHECK_EQ(rc, -ETIMEDOUT);
     CHECK(wakes >= 2 && wakes <= 4);
     CHECK_EQ(weft_write(p[1], "c", 1), 1); /* and the next octet wakes it */
-    WEFT_FAIL_AFTER(rc, WEFT_SEC(1)) rc = weft_wait(p[0], WEFT_READABLE);
+    WEFT_FAIL_AFTER(rc, WEFT_SEC(1)) rc = weft_wait_ready(p[0], WEFT_READABLE);
     CHECK_EQ(rc, WEFT_READABLE);
     close_pair(p);
 }

@@ -327,7 +327,7 @@ TEST_REAL(each_direction_is_shut_down_by_itself)
     CHECK_EQ(weft_shutdown_write(a), 0);
     CHECK_EQ(weft_read(b, buf, sizeof buf), 0);
     CHECK_EQ(weft_write(b, "still", 5), 5);
-    CHECK_EQ(weft_wait(a, WEFT_READABLE) & WEFT_READABLE, WEFT_READABLE);
+    CHECK_EQ(weft_wait_ready(a, WEFT_READABLE) & WEFT_READABLE, WEFT_READABLE);
     CHECK_EQ(weft_shutdown_read(a), 0);
     CHECK_EQ(weft_read(a, buf, sizeof buf), 5); /* what has come */
     CHECK_EQ(weft_read(a, buf, sizeof buf), 0);

@@ -115,7 +115,7 @@ TEST_PLAIN(reading_and_writing_need_a_fiber)
     CHECK_REFUSED(weft_write(fd, buf, 1));
     CHECK_REFUSED(weft_writev(fd, &iov, 1));
     CHECK_REFUSED(weft_write_all(fd, buf, 1, NULL));
-    CHECK_REFUSED(weft_wait(fd, WEFT_READABLE));
+    CHECK_REFUSED(weft_wait_ready(fd, WEFT_READABLE));
     CHECK_REFUSED(weft_recvmsg(fd, &msg, 0));
     CHECK_REFUSED(weft_sendmsg(fd, &msg, 0));
 }

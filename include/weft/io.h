@@ -99,7 +99,7 @@ WEFT_PARKS int weft_read_exact(weft_fd fd, void *buf, size_t len,
 enum { WEFT_READABLE = 1, WEFT_WRITABLE = 2, WEFT_HANGUP = 4 };
 
 /**
- * Which of these are known without asking the kernel: those that weft_wait
+ * Which of these are known without asking the kernel: those that weft_wait_ready
  * would return at once. -EBADF: closed.
  */
 WEFT_API int weft_known_ready(weft_fd fd);
@@ -111,13 +111,13 @@ WEFT_API int weft_known_ready(weft_fd fd);
  * Parks. Returns those events of the asked that there are, and WEFT_HANGUP if
  * there is that; -ECANCELED, -EBADF, -EBUSY, -EINVAL (asked for nothing).
  */
-WEFT_PARKS int weft_wait(weft_fd fd, int events);
+WEFT_PARKS int weft_wait_ready(weft_fd fd, int events);
 
 /**
  * The same for a descriptor that belongs to some other library, which opens,
  * uses and closes it by itself. Call weft_forget_fd before it is closed.
  *
- * Parks. Returns as weft_wait; -EBADF if it is not open, or was forgotten
+ * Parks. Returns as weft_wait_ready; -EBADF if it is not open, or was forgotten
  * meanwhile; -EBUSY also if it is one of weft's own; -ENOMEM.
  */
 WEFT_PARKS int weft_wait_fd(int fd, int events);
