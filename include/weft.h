@@ -14,8 +14,14 @@
 #include <weft/time.h>
 
 /* Structured concurrency. */
+#include <weft/background.h>
+#include <weft/cleanup.h>
+#include <weft/gather.h>
+#include <weft/gen.h>
+#include <weft/local.h>
 #include <weft/nursery.h>
 #include <weft/scope.h>
+#include <weft/task.h>
 
 /* Between fibers. */
 #include <weft/chan.h>

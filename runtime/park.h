@@ -59,7 +59,7 @@ struct weft_fiber {
     uint8_t marks;    /* the layer above: bits of its own */
     weft_error *error;
     struct weft_nursery *nursery;  /* the layer above: where it was spawned */
-    struct wf_attached *attached;  /* the layer above: what hangs on it */
+    struct weft_attached_ *attached; /* the layer above: what hangs on it */
 
     /* Looked at whenever it parks and wakes: one cache line. */
     void *sp; /* where it is suspended; before its start its top, or as long as

@@ -68,35 +68,45 @@ unsigned wf_nursery_stopped_by(const weft_nursery *n)
 
 /* ---- a child's life ----------------------------------------------------- */
 
-static void judge(weft_nursery *n, struct wf_child *c, int rc)
+/* Decided when the function returns: what its clean-up may wait for, and what
+ * is cancelled meanwhile, is no part of it. */
+static struct wf_ending ending_of(struct wf_child *c, int rc)
 {
-    weft_fiber *f = &c->fiber;
-    weft_outcome o = {.status = WEFT_OK, .rc = rc};
-    weft_error *e = NULL;
+    struct wf_ending e = {.outcome = {.status = WEFT_OK, .rc = rc}};
+    if (rc >= 0) return e;
     if (rc == -ECANCELED && wf_base(c)->cause_) {
-        o.status = WEFT_CANCELLED;
-        n->state_ |= wf_nursery_stopped_by(n);
-    } else if (rc < 0) {
-        o.status = WEFT_FAILED;
-        o.err = e = record_of(f, rc);
+        e.outcome.status = WEFT_CANCELLED;
+        return e;
     }
+    e.outcome.status = WEFT_FAILED;
+    e.outcome.err = e.error = record_of(&c->fiber, rc);
+    return e;
+}
 
+/* A failure, to where the policy sends it. */
+static void failed(weft_nursery *n, const weft_fiber *f, struct wf_ending *e)
+{
+    int code = e->outcome.rc;
+    if (n->opts_.policy != WEFT_SUPERVISE) {
+        keep(n, code, e->error);
+    } else {
+        if (!n->opts_.on_exit) {
+            const weft_error bare = {.code = code, .fiber = f->id};
+            wf_error_unhandled(e->error ? e->error : &bare); /* no memory */
+        }
+        wf_error_free(e->error);
+    }
+    if (n->opts_.policy == WEFT_FAIL_FAST)
+        wf_scope_cancel(&n->scope_, WEFT_R_SIBLING, code, f->id, NULL);
+}
+
+static void tell_nursery(weft_nursery *n, const weft_fiber *f,
+                         struct wf_ending *e)
+{
     weft_verdict verdict = WEFT_CONTINUE;
     if (n->opts_.on_exit)
-        verdict = n->opts_.on_exit(n, f->id, o, n->opts_.user);
-    if (o.status == WEFT_FAILED) {
-        if (n->opts_.policy != WEFT_SUPERVISE) {
-            keep(n, rc, e);
-        } else {
-            if (!n->opts_.on_exit) {
-                const weft_error bare = {.code = rc, .fiber = f->id};
-                wf_error_unhandled(e ? e : &bare); /* also without memory */
-            }
-            wf_error_free(e);
-        }
-        if (n->opts_.policy == WEFT_FAIL_FAST)
-            wf_scope_cancel(&n->scope_, WEFT_R_SIBLING, rc, f->id, NULL);
-    }
+        verdict = n->opts_.on_exit(n, f->id, e->outcome, n->opts_.user);
+    if (e->outcome.status == WEFT_FAILED) failed(n, f, e);
     if (verdict == WEFT_CANCEL_REST)
         wf_scope_cancel(&n->scope_, WEFT_R_EXPLICIT, 0, f->id, NULL);
 }
@@ -112,6 +122,7 @@ void wf_nursery_over(weft_nursery *n)
     if (n->live_ || n->reserved_) return;
     n->state_ |= WF_N_CLOSED;
     if (n->closer_) wf_wake(n->closer_, 0);
+    if (n->state_ & WF_N_RUNTIME) wf_background_is_idle();
 }
 
 static void check_all_ended(const struct wf_child *c, const char *who)
@@ -126,12 +137,42 @@ static void check_all_ended(const struct wf_child *c, const char *who)
              s->flags_ & WF_S_NURSERY ? "close" : "end");
 }
 
+/* What hangs on the fiber goes, and those who wait for its end hear of it.
+ * True: that was somebody who was starting it, and so not the nursery. */
+static bool detach(struct wf_child *c, const struct wf_ending *e)
+{
+    weft_fiber *f = &c->fiber;
+    if (*wf_attached(f, WF_A_DEFERRED)) wf_deferred_run(c);
+    struct weft_attached_ *task = *wf_attached(f, WF_A_TASK);
+    if (task) wf_task_end((weft_task *)(void *)task, e);
+    return wf_starting_ended(f, e);
+}
+
+/* The end of a child that somebody has to be told of. */
+__attribute__((noinline)) static void conclude(struct wf_child *c, int rc)
+{
+    weft_nursery *n = c->fiber.nursery;
+    struct wf_ending e = ending_of(c, rc);
+    unsigned stopped = 0;
+    if (e.outcome.status == WEFT_CANCELLED) stopped = wf_nursery_stopped_by(n);
+    if (!c->fiber.attached || !detach(c, &e)) {
+        n->state_ |= stopped;
+        /* on_exit and the hook may lock, and open scopes */
+        tell_nursery(n, &c->fiber, &e);
+    }
+    /* What was called may have deferred in its turn. */
+    while (*wf_attached(&c->fiber, WF_A_DEFERRED))
+        wf_deferred_run(c);
+    wf_privates_drop(c);
+    check_all_ended(c, "what was called at the end of");
+}
+
 static void finish(struct wf_child *c, int rc)
 {
     weft_nursery *n = c->fiber.nursery;
     check_all_ended(c, "the function of");
-    judge(n, c, rc); /* on_exit and the hook may lock, and open scopes */
-    check_all_ended(c, "what was called at the end of");
+    if (rc < 0 || c->fiber.attached || n->opts_.on_exit) conclude(c, rc);
+    if (c->locals) wf_locals_drop(c);
     if (c->held) wf_mutexes_orphaned(c->held);
     if (wf_timer_armed(&c->u.timer))
         wf_timer_disarm(wf_reactor_wheel(), &c->u.timer);

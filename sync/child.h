@@ -15,6 +15,7 @@
 #include <weft/mutex.h>
 #include <weft/nursery.h>
 #include <weft/scope.h>
+#include <weft/task.h>
 
 #include "reactor/timer.h"
 #include "runtime/park.h"
@@ -56,6 +57,36 @@ enum {
     WF_C_STARTED = 4, /* has called weft_started, once */
     WF_C_CIRCLE = 8   /* for the dump: waits in a circle */
 };
+
+/* What can hang on a fiber, the latest first: the kinds of weft_attached_. */
+enum {
+    WF_A_TASK,
+    WF_A_STARTING, /* somebody waits for it to be ready */
+    WF_A_DEFERRED,
+    WF_A_PRIVATE /* a local with a private key */
+};
+
+/* How a child ended, at the moment when its function returned. */
+struct wf_ending {
+    weft_outcome outcome;
+    weft_error *error; /* the record of a failure, or NULL; whose it is */
+};
+
+static inline void wf_attach(weft_fiber *f, struct weft_attached_ *a, int kind)
+{
+    a->kind_ = kind;
+    a->next_ = f->attached;
+    f->attached = a;
+}
+
+/* Where the latest of this kind hangs; *where is NULL if there is none. */
+static inline struct weft_attached_ **wf_attached(weft_fiber *f, int kind)
+{
+    struct weft_attached_ **at = &f->attached;
+    while (*at && (*at)->kind_ != kind)
+        at = &(*at)->next_;
+    return at;
+}
 
 /* A copied argument of this size waits in the unused part of the block. */
 enum { WF_SMALL_COPY = sizeof(struct weft_waiter_) };
@@ -149,6 +180,10 @@ void wf_check_innermost(const weft_scope *s);
 void wf_scope_cancel(weft_scope *s, weft_reason_kind kind, int code,
                      uint64_t by, const char *why);
 
+/* Cancels c alone, unless it is; the reason is kept at `at`, to be found by
+ * wf_own_reason as long as c lives. */
+void wf_child_cancel(struct wf_child *c, weft_reason *at, weft_reason why);
+
 /* Sees to it that c's timer comes due at `when` or before. */
 void wf_child_timer_arm(struct wf_child *c, int64_t when);
 static inline void wf_child_timer(struct wf_child *c, int64_t when)
@@ -162,6 +197,38 @@ void wf_timers_expired(struct wf_timer *list);
 
 /* Does any fiber sleep, or have a deadline that has not passed? */
 bool wf_timers_expected(void);
+
+/* ---- start.c, task.c, cleanup.c, owned.c, local.c ----------------------- */
+
+/* The reason for which c was cancelled alone. */
+const weft_reason *wf_own_reason(struct wf_child *c);
+
+/* Can `whom` not end before f: is it f, or an ancestor? */
+bool wf_waits_for_itself(const weft_fiber *f, const weft_fiber *whom);
+
+/* Makes *t, not initialised, the task of f; then it is done. */
+void wf_task_begin(weft_task *t, weft_fiber *f, const weft_spawn_opts *o);
+void wf_task_end(weft_task *t, const struct wf_ending *e);
+
+/* A child ends that somebody is starting: true, and all that there was to say
+ * has been said to him; false: nobody is. */
+bool wf_starting_ended(weft_fiber *f, const struct wf_ending *e);
+
+/* Shields what follows for a grace: 0 for the usual one. */
+void wf_cleanup_begin(weft_scope *shield, weft_time grace);
+void wf_cleanup_end(weft_scope *shield);
+
+/* Calls what the fiber has deferred. */
+void wf_deferred_run(struct wf_child *c);
+
+/* Calls the closers of what n owns, and keeps their failures. */
+void wf_owned_run(weft_nursery *n);
+void wf_owned_close(void); /* the thread's table, at the end of the run */
+
+/* One more fiber sees these; c sees them no more, and its private ones. */
+struct wf_binding *wf_locals_inherit(struct wf_binding *b);
+void wf_locals_drop(struct wf_child *c);
+void wf_privates_drop(struct wf_child *c);
 
 /* ---- spawn.c, child.c --------------------------------------------------- */
 

@@ -17,13 +17,14 @@ static inline int open_it(weft_nursery *n, const weft_nursery_opts *o,
                           const char *file, int line)
 {
     static const weft_nursery_opts none;
-    n->state_ =
-        WF_N_OPEN | WF_N_CLOSED; /* if it fails, there is nothing to close */
+    n->state_ = WF_N_OPEN | WF_N_CLOSED |
+                WF_N_SEALED; /* if it fails, there is nothing to close */
     weft_fiber *f = wf_self();
     if (!f) return wf_misuse(-EPERM, "weft_nursery_open outside a fiber");
     n->live_ = n->daemons_ = n->dropped_ = n->errors_count_ = 0;
     n->reserved_ = 0;
     n->first_ = 0;
+    n->owned_ = 0;
     n->errors_ = NULL;
     n->errors_end_ = &n->errors_;
     n->closer_ = NULL;
@@ -92,9 +93,13 @@ static int may_close(const weft_nursery *n, weft_fiber *f)
     const weft_scope *inner = wf_child_of(f)->scope;
     if (inner != &n->scope_)
         return wf_misuse(-EBUSY,
-                         "weft_nursery_close: what was opened inside it at "
-                         "%s:%d is still open",
-                         inner->file_, inner->line_);
+                         "weft_nursery_close: inside \"%s\", opened at %s:%d, "
+                         "the %s of %s:%d is still open: %s it first",
+                         n->opts_.name ? n->opts_.name : "", n->scope_.file_,
+                         n->scope_.line_,
+                         inner->flags_ & WF_S_NURSERY ? "nursery" : "scope",
+                         inner->file_, inner->line_,
+                         inner->flags_ & WF_S_NURSERY ? "close" : "end");
     return 0;
 }
 
@@ -113,6 +118,8 @@ int weft_nursery_close(weft_nursery *n, int body_rc)
         n->state_ |= WF_N_CLOSED;
         wf_yield();
     }
+    if (n->owned_) wf_owned_run(n);
+    n->state_ |= WF_N_SEALED;
     wf_scope_leave(wf_child_of(f), &n->scope_);
     if (n->errors_) {
         n->errors_->dropped = n->dropped_;

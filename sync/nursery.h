@@ -21,7 +21,9 @@ enum {
     WF_N_BODY_OVER = 2,
     WF_N_CLOSED = 4,
     WF_N_STOPPED_OUTSIDE = 8, /* a child or the body was, by an outer scope */
-    WF_N_STOPPED_HERE = 16    /* ... by this nursery's own cancellation */
+    WF_N_STOPPED_HERE = 16,   /* ... by this nursery's own cancellation */
+    WF_N_SEALED = 32,         /* owns nothing any more, and never will */
+    WF_N_RUNTIME = 64         /* of no fiber: the background set */
 };
 
 static inline bool wf_nursery_has_place(const weft_nursery *n)
@@ -32,6 +34,11 @@ static inline bool wf_nursery_has_place(const weft_nursery *n)
 /* A place may be free: it goes to the first who waits for one. */
 void wf_nursery_hand_on(weft_nursery *n);
 
+/* Spawns, waiting for a place; the caller has passed a cancel point. */
+int wf_spawn_at_limit(weft_nursery *n, weft_fn fn, void *arg,
+                      const weft_spawn_opts *o, const char *file, int line,
+                      struct wf_child **ret_child);
+
 /* Closes it if the body is over, as the caller knows, and all children. */
 void wf_nursery_over(weft_nursery *n);
 
@@ -40,6 +47,9 @@ void wf_nursery_daemons_left(weft_nursery *n);
 
 /* Keeps a failure of f, a child or the body, for close. */
 void wf_nursery_keep(weft_nursery *n, weft_fiber *f, int code);
+
+/* The background set has no child any more. */
+void wf_background_is_idle(void);
 
 /* Who stopped something that ended with -ECANCELED: a bit of the above, or 0:
  * only that child, by itself. */

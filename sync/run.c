@@ -12,6 +12,7 @@
 #include "runtime/clock.h"
 #include "runtime/crash.h"
 #include "runtime/os.h"
+#include "sync/background.h"
 #include "sync/child.h"
 
 enum { STACK = 64 * 1024, GUARD = 64 * 1024 };
@@ -22,11 +23,18 @@ struct run {
     weft_fn fn;
     void *arg;
     int rc;
-    weft_scope root; /* main's outermost scope: cancelled, all is */
+    weft_time drain, grace;
+    weft_scope root; /* main's outermost scope: cancelled, all of it is */
     weft_nursery nursery;
 };
 
 static __thread struct run *run_here;
+
+/* 0 is the usual, less is nothing. */
+static weft_time patience(weft_time asked)
+{
+    return asked == 0 ? WEFT_SEC(5) : asked < 0 ? 0 : asked;
+}
 
 static int main_fiber(void *arg)
 {
@@ -35,6 +43,7 @@ static int main_fiber(void *arg)
     if (err < 0) return err;
     run->rc = weft_scope_end(&run->root, run->fn(run->arg));
     wf_error_export(wf_self());
+    wf_background_close(run->drain, run->grace);
     return 0;
 }
 
@@ -132,7 +141,11 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
     if (wf_sched_is_open())
         return wf_misuse(-EBUSY, "weft_run: called inside a run; spawn a "
                                  "fiber instead");
-    struct run run = {.fn = fn, .arg = arg, .rc = -ECANCELED};
+    struct run run = {.fn = fn,
+                      .arg = arg,
+                      .rc = -ECANCELED,
+                      .drain = patience(o->drain),
+                      .grace = patience(o->grace)};
     struct wf_sched_opts sched = {
         .block_bytes = (sizeof(struct wf_child) + 63) & ~(size_t)63,
         .body = wf_child_run,
@@ -156,7 +169,10 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
     if (o->handle_signals) err = take_signals();
     if (err < 0) goto close_crash;
     err = wf_child_start_main(&run.nursery, main_fiber, &run);
-    if (err == 0) wf_sched_run();
+    if (err == 0) {
+        wf_background_open(&run.nursery);
+        wf_sched_run();
+    }
 
     give_signals_back();
 close_crash:
@@ -164,6 +180,7 @@ close_crash:
     if (!o->no_crash_report) wf_crash_close();
 close_sched:
     wf_buffers_close();
+    wf_owned_close();
     wf_sched_close();
 close_reactor:
     wf_reactor_close();

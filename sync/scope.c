@@ -20,11 +20,13 @@
 
 /* ---- causes ------------------------------------------------------------- */
 
-static const weft_reason *cause_of(const weft_scope *s)
+static const weft_reason *cause_of(weft_scope *s)
 {
     if (s->parent_ && s->parent_->cause_ && !(s->flags_ & WEFT_SHIELD_))
         return s->parent_->cause_;
-    return s->flags_ & WF_S_CANCELLED ? &s->reason_ : NULL;
+    if (!(s->flags_ & WF_S_CANCELLED)) return NULL;
+    return s->flags_ & WF_S_BASE ? wf_own_reason(wf_scope_child(s))
+                                 : &s->reason_;
 }
 
 /* Recomputes s. False: nothing changed, so nothing below it does. */
@@ -195,14 +197,28 @@ int weft_scope_begin_after_(weft_scope *s, weft_time ns, unsigned flags,
 
 __attribute__((cold, noinline)) static int cannot_end(const weft_scope *s)
 {
-    return wf_misuse(-EBUSY, "weft_scope_end: the scope begun at %s:%d is %s",
-                     s->file_ ? s->file_ : "?", s->line_,
-                     s->flags_ & WF_S_NURSERY    ? "a nursery's: close that"
-                     : s->flags_ & WF_S_ENDED    ? "ended already"
-                     : !(s->flags_ & WF_S_BEGUN) ? "not begun"
-                                                 : "not the innermost of this "
-                                                   "fiber: end those inside "
-                                                   "it first");
+    const weft_fiber *f = wf_self();
+    const char *file = s->file_ ? s->file_ : "?";
+    if (s->flags_ & (WF_S_NURSERY | WF_S_ENDED) || !(s->flags_ & WF_S_BEGUN))
+        return wf_misuse(-EBUSY,
+                         "weft_scope_end: the scope begun at %s:%d is %s", file,
+                         s->line_,
+                         s->flags_ & WF_S_NURSERY ? "a nursery's: close that"
+                         : s->flags_ & WF_S_ENDED ? "ended already"
+                                                  : "not begun");
+    if (!f || s->owner_ != f)
+        return wf_misuse(-EBUSY,
+                         "weft_scope_end: the scope begun at %s:%d is another "
+                         "fiber's, which alone may end it",
+                         file, s->line_);
+    const weft_scope *inner = wf_child_self()->scope;
+    return wf_misuse(
+        -EBUSY,
+        "weft_scope_end: inside the scope begun at %s:%d the %s of "
+        "%s:%d is still open: %s it first",
+        file, s->line_, inner->flags_ & WF_S_NURSERY ? "nursery" : "scope",
+        inner->file_, inner->line_,
+        inner->flags_ & WF_S_NURSERY ? "close" : "end");
 }
 
 void wf_check_innermost(const weft_scope *s)
@@ -242,6 +258,16 @@ void wf_scope_cancel(weft_scope *s, weft_reason_kind kind, int code,
     s->flags_ |= WF_S_CANCELLED;
     s->reason_ = (weft_reason){kind, code, by, why, wf_now};
     if (s->flags_ & WF_S_BEGUN) refresh(s);
+}
+
+void wf_child_cancel(struct wf_child *c, weft_reason *at, weft_reason why)
+{
+    weft_scope *base = wf_base(c);
+    if (base->flags_ & WF_S_CANCELLED) return;
+    why.at = wf_now;
+    *at = why;
+    base->flags_ |= WF_S_CANCELLED;
+    refresh(base);
 }
 
 void weft_scope_cancel(weft_scope *s, int code, const char *why)

@@ -11,11 +11,30 @@
 
 /* ---- spawning ----------------------------------------------------------- */
 
-static int may_spawn(const weft_nursery *n, const weft_spawn_opts *o)
+__attribute__((cold, noinline)) static int closed(const weft_nursery *n,
+                                                  const char *file, int line)
+{
+    if (n->state_ & WF_N_RUNTIME) return -ESHUTDOWN; /* no mistake of anybody */
+    if (!(n->state_ & WF_N_OPEN))
+        return wf_misuse(-ESHUTDOWN, "spawn at %s:%d: the nursery is not open",
+                         file, line);
+    return wf_misuse(
+        -ESHUTDOWN, "spawn at %s:%d: the nursery opened at %s:%d is closed",
+        file, line, n->scope_.file_ ? n->scope_.file_ : "?", n->scope_.line_);
+}
+
+static inline int may_spawn(weft_nursery *n, const weft_spawn_opts *o,
+                            const char *file, int line)
 {
     if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_CLOSED)
-        return wf_misuse(-ESHUTDOWN, "spawn: the nursery is closed");
-    if (o && o->unless_cancelled && n->scope_.cause_) return -ECANCELED;
+        return closed(n, file, line);
+    if (!o) return 0;
+    if (o->unless_cancelled && n->scope_.cause_) return -ECANCELED;
+    if (o->doneq && !o->task)
+        return wf_misuse(-EINVAL,
+                         "spawn at %s:%d: weft_spawn_opts.doneq needs "
+                         "a task",
+                         file, line);
     return 0;
 }
 
@@ -29,6 +48,7 @@ static struct wf_child *new_child(weft_nursery *n, const weft_spawn_opts *o,
     f->line = line;
     f->nursery = n;
     c->held = NULL;
+    c->locals = NULL;
     c->sleep_until = INT64_MAX;
     if (o) {
         f->name = o->name;
@@ -37,11 +57,16 @@ static struct wf_child *new_child(weft_nursery *n, const weft_spawn_opts *o,
     return c;
 }
 
-static void start_child(weft_nursery *n, struct wf_child *c)
+static void start_child(weft_nursery *n, struct wf_child *c,
+                        const weft_spawn_opts *o)
 {
+    const weft_fiber *parent = wf_self();
     wf_base_begin(c, &n->scope_);
     n->live_++;
     if (c->fiber.marks & WF_C_DAEMON) n->daemons_++;
+    if (parent && wf_child_self()->locals)
+        c->locals = wf_locals_inherit(wf_child_self()->locals);
+    if (o && o->task) wf_task_begin(o->task, &c->fiber, o);
     wf_fiber_start(&c->fiber);
 }
 
@@ -63,9 +88,10 @@ static int set_argument(struct wf_child *c, void *arg, const void *val,
 
 static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
                         size_t len, const weft_spawn_opts *o, const char *file,
-                        int line)
+                        int line, struct wf_child **ret_child)
 {
-    int err = may_spawn(n, o);
+    if (o && o->task) o->task->state_ = 0; /* until it is spawned */
+    int err = may_spawn(n, o, file, line);
     if (err < 0) return err;
     struct wf_child *c = new_child(n, o, file, line);
     if (!c)
@@ -77,7 +103,8 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
         wf_fiber_drop(&c->fiber);
         return err;
     }
-    start_child(n, c);
+    start_child(n, c, o);
+    if (ret_child) *ret_child = c;
     return 0;
 }
 
@@ -91,14 +118,14 @@ int weft_spawn_(const char *file, int line, weft_nursery *n, weft_fn fn,
                 void *arg)
 {
     int err = admit(n);
-    return err < 0 ? err : spawn(n, fn, arg, NULL, 0, NULL, file, line);
+    return err < 0 ? err : spawn(n, fn, arg, NULL, 0, NULL, file, line, NULL);
 }
 
 int weft_spawn_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                    void *arg, const weft_spawn_opts *o)
 {
     int err = admit(n);
-    return err < 0 ? err : spawn(n, fn, arg, NULL, 0, o, file, line);
+    return err < 0 ? err : spawn(n, fn, arg, NULL, 0, o, file, line, NULL);
 }
 
 int weft_spawn_copy_(const char *file, int line, weft_nursery *n, weft_fn fn,
@@ -111,7 +138,7 @@ int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                         const void *val, size_t len, const weft_spawn_opts *o)
 {
     int err = admit(n);
-    return err < 0 ? err : spawn(n, fn, NULL, val, len, o, file, line);
+    return err < 0 ? err : spawn(n, fn, NULL, val, len, o, file, line, NULL);
 }
 
 int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg)
@@ -121,7 +148,7 @@ int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg)
                                       .deadline_ = WEFT_FOREVER},
                            .state_ = WF_N_OPEN};
     root->errors_end_ = &root->errors_;
-    return spawn(root, fn, arg, NULL, 0, &named, NULL, 0);
+    return spawn(root, fn, arg, NULL, 0, &named, NULL, 0, NULL);
 }
 
 /* ---- spawning with a limit ---------------------------------------------- */
@@ -149,12 +176,12 @@ int weft_spawn_wait_(const char *file, int line, weft_nursery *n, weft_fn fn,
     return weft_spawn_wait_ex_(file, line, n, fn, arg, NULL);
 }
 
-int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
-                        void *arg, const weft_spawn_opts *o)
+/* Parks until there is a place, and takes it. */
+int wf_spawn_at_limit(weft_nursery *n, weft_fn fn, void *arg,
+                      const weft_spawn_opts *o, const char *file, int line,
+                      struct wf_child **ret_child)
 {
-    int err = weft_pass_();
-    if (err < 0) return err;
-    err = may_spawn(n, o);
+    int err = may_spawn(n, o, file, line);
     if (err < 0) return err;
     bool waited = !wf_nursery_has_place(n);
     if (waited) {
@@ -162,7 +189,7 @@ int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
         if (err < 0) return err;
         n->reserved_--;
     }
-    err = spawn(n, fn, arg, NULL, 0, o, file, line);
+    err = spawn(n, fn, arg, NULL, 0, o, file, line, ret_child);
     if (err < 0 && waited) {
         wf_nursery_hand_on(n);
         if (n->state_ & WF_N_BODY_OVER) {
@@ -171,4 +198,11 @@ int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
         }
     }
     return err;
+}
+
+int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
+                        void *arg, const weft_spawn_opts *o)
+{
+    int err = weft_pass_();
+    return err < 0 ? err : wf_spawn_at_limit(n, fn, arg, o, file, line, NULL);
 }

@@ -29,9 +29,9 @@ WEFT_BEGIN_DECLS
 /** Lives until the same fiber's next failure, or the end of that fiber. */
 typedef struct weft_error {
     int code;
-    uint64_t fiber;                 /* 0: failed outside any fiber */
-    char name[24];                  /* that fiber's name, perhaps cut short */
-    const char *file;               /* where weft_fail stands; for failures of
+    uint64_t fiber;   /* 0: failed outside any fiber */
+    char name[24];    /* that fiber's name, perhaps cut short */
+    const char *file; /* where weft_fail stands; for failures of
                                        weft, where the fiber was spawned */
     int line;
     char msg[104];
@@ -44,7 +44,7 @@ typedef struct weft_error {
  * Notes a failure in the running fiber and returns `code` unchanged. A record
  * that cannot be allocated is left out; the code is what counts.
  */
-#define weft_fail(code, ...) \
+#define weft_fail(code, ...)                                                   \
     weft_fail_at((code), __FILE__, __LINE__, __VA_ARGS__)
 WEFT_API int weft_fail_at(int code, const char *file, int line,
                           const char *format, ...)
@@ -63,8 +63,9 @@ WEFT_API void weft_error_print(int fd, int code);
 WEFT_API const char *weft_strerror(int code);
 
 /**
- * Failures that nobody can receive go to this hook: of supervised children,
- * and those lost by a return out of WEFT_NURSERY. By default they are written
+ * Failures that nobody can receive go to this hook: of supervised children and
+ * background work, of a closer that weft_own had to call at once, and those
+ * lost by a return out of WEFT_NURSERY. By default they are written
  * to standard error. NULL restores the default. The hook must not park.
  */
 WEFT_API void weft_on_unhandled(void (*hook)(const weft_error *e));

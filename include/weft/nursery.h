@@ -60,6 +60,10 @@ typedef struct weft_nursery_opts {
     const char *name;
     weft_policy policy;
     unsigned limit; /* children alive at a time; 0: no limit */
+    /* How long clean-up may wait for what it needs: its owned closers, and the
+     * deferred functions of each child (weft/cleanup.h). 0: five seconds; less:
+     * not at all. */
+    weft_time cleanup_grace;
     /* Called when a child has ended, under every policy. It may spawn and
      * cancel; it must not park. */
     weft_verdict (*on_exit)(weft_nursery *n, uint64_t child, weft_outcome o,
@@ -72,19 +76,26 @@ struct weft_nursery {
     weft_scope scope_;
     unsigned live_, daemons_; /* children; of those, daemons */
     unsigned state_, dropped_, errors_count_;
-    int first_; /* code of the earliest failure, 0 if none */
+    int first_;      /* code of the earliest failure, 0 if none */
+    uint32_t owned_; /* the latest of its closers */
     weft_error *errors_, **errors_end_;
-    weft_fiber *closer_; /* parked in close */
+    weft_fiber *closer_;   /* parked in close */
     weft_waitq_ spawners_; /* parked in spawn_wait */
-    unsigned reserved_; /* places given to woken spawners */
-    int *rc_; /* the block form's result, and its inner loop */
+    unsigned reserved_;    /* places given to woken spawners */
+    int *rc_;              /* the block form's result, and its inner loop */
     int pass_;
     weft_nursery_opts opts_;
 };
 
+typedef struct weft_task weft_task;   /* weft/task.h */
+typedef struct weft_doneq weft_doneq; /* weft/task.h */
+
 typedef struct weft_spawn_opts {
     const char *name;      /* not copied */
     size_t stack_size;     /* bytes; 0: as weft_run_opts says */
+    weft_task *task;       /* to be filled in; outlives the nursery's close */
+    weft_doneq *doneq;     /* told of the end of the task; needs one */
+    void *user;            /* for weft_task_user */
     bool daemon;           /* cancelled, without a trace in the result of close,
                               when only daemons are left */
     bool unless_cancelled; /* -ECANCELED instead of starting cancelled */
@@ -95,7 +106,7 @@ typedef struct weft_spawn_opts {
  *
  * Returns 0, or -EPERM outside a fiber.
  */
-#define weft_nursery_open(...) \
+#define weft_nursery_open(...)                                                 \
     weft_nursery_open_(__FILE__, __LINE__, __VA_ARGS__)
 WEFT_MUST int weft_nursery_open_(const char *file, int line, weft_nursery *n,
                                  const weft_nursery_opts *o);
@@ -104,9 +115,10 @@ WEFT_MUST int weft_nursery_open_(const char *file, int line, weft_nursery *n,
  * Ends the body, whose result is body_rc: a negative one is a failure and
  * cancels the children. Then waits for every child, which cannot be
  * cancelled (the children are, if a scope around them is), and lets other
- * fibers run even if there are none. Returns the first of these that applies:
+ * fibers run even if there are none. Then it calls the closers of what it owns
+ * (weft/cleanup.h). Returns the first of these that applies:
  *
- *     the code of the earliest failure, a child's or the body's
+ *     the code of the earliest failure: of a child, the body or a closer
  *     -ECANCELED, if a child or the body was stopped by an outer scope
  *     the code given to the nursery's own cancel, if it stopped any
  *     body_rc
@@ -134,13 +146,16 @@ WEFT_API size_t weft_nursery_count(const weft_nursery *n);
  * Returns 0; -ESHUTDOWN: the nursery is closed; -EAGAIN: its limit is
  * reached; -ENOMEM: no memory for the fiber or its stack; -EPERM: no fiber.
  */
-#define weft_spawn(...) /* (n, fn, arg) */ \
+#define weft_spawn(...) /* (n, fn, arg) */                                     \
     weft_spawn_(__FILE__, __LINE__, __VA_ARGS__)
 WEFT_MUST int weft_spawn_(const char *file, int line, weft_nursery *n,
                           weft_fn fn, void *arg);
 
-/** The same with options; -ECANCELED too, if unless_cancelled was asked. */
-#define weft_spawn_ex(...) /* (n, fn, arg, o) */ \
+/**
+ * The same with options. -ECANCELED too, if unless_cancelled was asked;
+ * -EINVAL: a doneq without a task.
+ */
+#define weft_spawn_ex(...) /* (n, fn, arg, o) */                               \
     weft_spawn_ex_(__FILE__, __LINE__, __VA_ARGS__)
 WEFT_MUST int weft_spawn_ex_(const char *file, int line, weft_nursery *n,
                              weft_fn fn, void *arg, const weft_spawn_opts *o);
@@ -150,9 +165,9 @@ WEFT_MUST int weft_spawn_ex_(const char *file, int line, weft_nursery *n,
  * any type; it lives on the child's own stack. -E2BIG: more than a quarter of
  * the stack.
  */
-#define weft_spawn_copy(...) /* (n, fn, val, len) */ \
+#define weft_spawn_copy(...) /* (n, fn, val, len) */                           \
     weft_spawn_copy_(__FILE__, __LINE__, __VA_ARGS__)
-#define weft_spawn_copy_ex(...) /* (n, fn, val, len, o) */ \
+#define weft_spawn_copy_ex(...) /* (n, fn, val, len, o) */                     \
     weft_spawn_copy_ex_(__FILE__, __LINE__, __VA_ARGS__)
 WEFT_MUST int weft_spawn_copy_(const char *file, int line, weft_nursery *n,
                                weft_fn fn, const void *val, size_t len);
@@ -167,15 +182,54 @@ WEFT_MUST int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n,
  *
  * Parks. Returns as weft_spawn does, without -EAGAIN; and -ECANCELED.
  */
-#define weft_spawn_wait(...) /* (n, fn, arg) */ \
+#define weft_spawn_wait(...) /* (n, fn, arg) */                                \
     weft_spawn_wait_(__FILE__, __LINE__, __VA_ARGS__)
-#define weft_spawn_wait_ex(...) /* (n, fn, arg, o) */ \
+#define weft_spawn_wait_ex(...) /* (n, fn, arg, o) */                          \
     weft_spawn_wait_ex_(__FILE__, __LINE__, __VA_ARGS__)
 WEFT_PARKS int weft_spawn_wait_(const char *file, int line, weft_nursery *n,
                                 weft_fn fn, void *arg);
 WEFT_PARKS int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n,
                                    weft_fn fn, void *arg,
                                    const weft_spawn_opts *o);
+
+/**
+ * Starts a child and waits until it is ready: until it calls weft_started.
+ * *ret_value (may be NULL) is what it gave there. The child is one of the
+ * nursery from the beginning; but if it ends before it was ready, that is the
+ * result of this call, and no business of the nursery's.
+ *
+ *     static int serve(void *arg)
+ *     {
+ *         ... listen ...
+ *         weft_started(&listener);
+ *         ... serve until cancelled ...
+ *     }
+ *
+ * Waits for a place first if the nursery is at its limit. When the caller is
+ * cancelled the child is too, and is waited for.
+ *
+ * Parks. Returns 0; what the child returned, if it failed before it was ready;
+ * -EPROTO: it returned without having been ready; -ECANCELED: the caller is
+ * cancelled, and the child has ended; -ESHUTDOWN: the nursery is closed, or was
+ * cancelled and the caller was not; -ENOMEM.
+ */
+#define weft_start(...) /* (n, fn, arg, ret_value) */                          \
+    weft_start_(__FILE__, __LINE__, __VA_ARGS__)
+#define weft_start_ex(...) /* (n, fn, arg, ret_value, o) */                    \
+    weft_start_ex_(__FILE__, __LINE__, __VA_ARGS__)
+WEFT_PARKS int weft_start_(const char *file, int line, weft_nursery *n,
+                           weft_fn fn, void *arg, void **ret_value);
+WEFT_PARKS int weft_start_ex_(const char *file, int line, weft_nursery *n,
+                              weft_fn fn, void *arg, void **ret_value,
+                              const weft_spawn_opts *o);
+
+/**
+ * Says that the running fiber is ready, once. In one that was not started by
+ * weft_start it has no effect. Never parks.
+ *
+ * Returns 0; -EALREADY: said before; -EPERM outside a fiber.
+ */
+WEFT_API int weft_started(void *value);
 
 /**
  * The block form (GNU C): opens nursery `n`, runs the body, and closes with
@@ -185,8 +239,8 @@ WEFT_PARKS int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n,
  * if rc < 0, but their failure cannot reach the caller: it goes to the
  * unhandled hook. (That of the body itself does not: you are returning it.)
  */
-#define WEFT_NURSERY(n, rc) WEFT_NURSERY_AT_(n, rc, __LINE__, NULL)
-#define WEFT_NURSERY_EX(n, rc, ...) /* (n, rc, o) */ \
+#define WEFT_NURSERY(n, rc)         WEFT_NURSERY_AT_(n, rc, __LINE__, NULL)
+#define WEFT_NURSERY_EX(n, rc, ...) /* (n, rc, o) */                           \
     WEFT_NURSERY_AT_(n, rc, __LINE__, __VA_ARGS__)
 #define WEFT_NURSERY_AT_(n, rc, line, ...)                                     \
     for (weft_nursery n __attribute__((cleanup(weft_nursery_leave_))),         \

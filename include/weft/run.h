@@ -31,6 +31,10 @@ typedef struct weft_run_opts {
     bool handle_signals;  /* the first SIGINT or SIGTERM cancels main with
                              WEFT_R_SIGNAL; the second one ends the process */
     bool virtual_clock;   /* time jumps to the next timer when all wait */
+    weft_time drain;      /* of background work when main has returned: let it
+                             go on so long before it is cancelled, */
+    weft_time grace;      /* and so long for its end; 0: five seconds each,
+                             less: not at all */
     bool no_crash_report; /* leave SIGSEGV and SIGBUS alone */
     weft_time spin;       /* poll this long before sleeping; 0: do not */
 } weft_run_opts;

@@ -37,9 +37,9 @@ typedef enum weft_reason_kind {
     WEFT_R_NONE,
     WEFT_R_EXPLICIT, /* weft_scope_cancel, weft_nursery_cancel */
     WEFT_R_DEADLINE,
-    WEFT_R_SIBLING,  /* another child of the nursery failed */
-    WEFT_R_BODY,     /* the nursery's body failed */
-    WEFT_R_DAEMON,   /* only daemons were left */
+    WEFT_R_SIBLING, /* another child of the nursery failed */
+    WEFT_R_BODY,    /* the nursery's body failed */
+    WEFT_R_DAEMON,  /* only daemons were left */
     WEFT_R_TOKEN,
     WEFT_R_SHUTDOWN,
     WEFT_R_SIGNAL,
@@ -85,9 +85,9 @@ WEFT_API void weft_scope_init(weft_scope *s);
  * Returns 0, -EBUSY (opened before) or -EPERM (no fiber): then nothing is open.
  */
 #define weft_scope_begin(s) weft_scope_begin_((s), __FILE__, __LINE__)
-#define weft_scope_begin_after(s, ns, flags) \
+#define weft_scope_begin_after(s, ns, flags)                                   \
     weft_scope_begin_after_((s), (ns), (flags), __FILE__, __LINE__)
-#define weft_scope_begin_at(s, t, flags) \
+#define weft_scope_begin_at(s, t, flags)                                       \
     weft_scope_begin_at_((s), (t), (flags), __FILE__, __LINE__)
 WEFT_MUST int weft_scope_begin_(weft_scope *s, const char *file, int line);
 WEFT_MUST int weft_scope_begin_after_(weft_scope *s, weft_time ns,
@@ -158,9 +158,9 @@ WEFT_PARKS int weft_shielded(weft_time grace, weft_fn fn, void *arg);
  * the mapped result. A return or goto out of the block ends the scope too, but
  * the mapped result is lost.
  */
-#define WEFT_FAIL_AFTER(rc, ns)     WEFT_SCOPED_(rc, ns, WEFT_FAIL, __LINE__)
-#define WEFT_MOVE_ON_AFTER(rc, ns)  WEFT_SCOPED_(rc, ns, WEFT_MOVE_ON, __LINE__)
-#define WEFT_SHIELD(rc, grace) \
+#define WEFT_FAIL_AFTER(rc, ns)    WEFT_SCOPED_(rc, ns, WEFT_FAIL, __LINE__)
+#define WEFT_MOVE_ON_AFTER(rc, ns) WEFT_SCOPED_(rc, ns, WEFT_MOVE_ON, __LINE__)
+#define WEFT_SHIELD(rc, grace)                                                 \
     WEFT_SCOPED_(rc, grace, (unsigned)WEFT_SHIELD_ | WEFT_FAIL, __LINE__)
 
 typedef struct weft_guard_ {

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.c - waiting for several tasks: until some are done, or one by one in the
+ * order of their ends.
+ */
+#include <weft/scope.h>
+#include <weft/task.h>
+
+#include "runtime/os.h"
+#include "sync/child.h"
+#include "sync/waiting.h"
+
+/* ---- some of a set ------------------------------------------------------ */
+
+enum { A_FEW = 16 };
+
+/* A fiber that waits for several tasks, with a place in the queue of each that
+ * is not done. Rule: while it is parked place i is in the queue of task i
+ * if and only if that is not done. */
+struct waiting {
+    weft_task *const *tasks;
+    size_t n, missing;
+    int done; /* when it was woken */
+    weft_wait_mode mode;
+    bool over;
+    weft_fiber *fiber;
+    struct weft_waiter_ *places;
+};
+
+static size_t count_done(weft_task *const *tasks, size_t n)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < n; i++)
+        done += weft_task_done(tasks[i]);
+    return done;
+}
+
+static bool has_failed(const weft_task *t)
+{
+    return weft_task_done(t) && t->outcome_.status == WEFT_FAILED;
+}
+
+/* Is that enough, now that t has ended? */
+static bool enough(const struct waiting *x, const weft_task *t)
+{
+    return x->missing == 0 || x->mode == WEFT_FIRST_DONE ||
+           (x->mode == WEFT_FIRST_ERROR && has_failed(t));
+}
+
+/* Leaves all queues; the tasks may be gone before the fiber runs. */
+static void step_out(struct waiting *x)
+{
+    x->over = true;
+    x->done = (int)count_done(x->tasks, x->n);
+    for (size_t i = 0; i < x->n; i++)
+        if (!weft_task_done(x->tasks[i]))
+            wf_waitq_remove(&x->tasks[i]->waiters_, &x->places[i]);
+}
+
+void wf_waiting_heard(struct weft_waiter_ *w, const weft_task *t)
+{
+    struct waiting *x = w->item_;
+    if (x->over) return; /* the same task stands there twice */
+    x->missing--;
+    if (!enough(x, t)) return;
+    step_out(x);
+    wf_wake(x->fiber, 0);
+}
+
+static bool abort_wait(weft_fiber *f)
+{
+    step_out((struct waiting *)(uintptr_t)f->object);
+    return true;
+}
+
+static const struct wf_wait_kind for_tasks = {"tasks", NULL, NULL, abort_wait};
+
+static int stand_in_line(struct waiting *x)
+{
+    struct weft_waiter_ few[A_FEW];
+    size_t bytes = x->n * sizeof *x->places;
+    x->places = x->n <= A_FEW ? few : wf_alloc(bytes);
+    if (!x->places)
+        return weft_fail(-ENOMEM, "weft_wait: no memory for %zu places", x->n);
+    for (size_t i = 0; i < x->n; i++) {
+        if (weft_task_done(x->tasks[i])) continue;
+        x->places[i] =
+            (struct weft_waiter_){.fiber_ = x->fiber, .item_ = x, .n_ = 1};
+        wf_waitq_push(&x->tasks[i]->waiters_, &x->places[i]);
+    }
+    int err = wf_park(&for_tasks, x);
+    if (x->n > A_FEW) wf_free(x->places, bytes);
+    return err;
+}
+
+/* For at most `ns`, which ends it with 0. */
+static int stand_in_line_for(struct waiting *x, weft_time ns)
+{
+    if (ns == WEFT_FOREVER) return stand_in_line(x);
+    weft_scope limit;
+    weft_scope_init(&limit);
+    int err = weft_scope_begin_after(&limit, ns, WEFT_MOVE_ON);
+    if (err < 0) return err;
+    return weft_scope_end(&limit, stand_in_line(x));
+}
+
+static int check(const struct waiting *x)
+{
+    if (x->n > INT32_MAX)
+        return wf_misuse(-EINVAL, "weft_wait: %zu tasks are too many", x->n);
+    for (size_t i = 0; i < x->n; i++) {
+        int err = wf_task_check(x->tasks[i], "weft_wait");
+        if (err < 0) return err;
+    }
+    return 0;
+}
+
+static bool enough_already(const struct waiting *x)
+{
+    if (x->missing == 0) return true;
+    if (x->mode == WEFT_FIRST_DONE) return x->missing < x->n;
+    if (x->mode == WEFT_ALL) return false;
+    for (size_t i = 0; i < x->n; i++)
+        if (has_failed(x->tasks[i])) return true;
+    return false;
+}
+
+int weft_wait(weft_task *const *t, size_t n, weft_wait_mode mode, weft_time ns)
+{
+    int err = weft_pass_();
+    if (err < 0) return err;
+    struct waiting x = {.tasks = t, .n = n, .mode = mode, .fiber = wf_self()};
+    err = check(&x);
+    if (err < 0) return err;
+    x.done = (int)count_done(t, n);
+    x.missing = n - (size_t)x.done;
+    if (ns <= 0 || enough_already(&x)) return x.done;
+    err = stand_in_line_for(&x, ns);
+    return err < 0 ? err : x.done;
+}
+
+/* ---- one by one --------------------------------------------------------- */
+
+/* Rule: somebody waits to take only while no task is there to be taken, and
+ * some are still pending. */
+
+void weft_doneq_init(weft_doneq *q)
+{
+    *q = (weft_doneq){0};
+}
+
+void wf_doneq_put(weft_doneq *q, weft_task *t)
+{
+    q->pending_--;
+    struct weft_waiter_ *w = wf_waitq_pop(&q->takers_);
+    if (w) {
+        *(weft_task **)w->item_ = t;
+        wf_wake(w->fiber_, 1);
+    } else {
+        *(q->first_ ? &q->last_->next_ : &q->first_) = t;
+        q->last_ = t;
+    }
+    while (q->pending_ == 0 && (w = wf_waitq_pop(&q->takers_)) != NULL)
+        wf_wake(w->fiber_, 0);
+}
+
+static bool abort_take(weft_fiber *f)
+{
+    weft_doneq *q = (weft_doneq *)(uintptr_t)f->object;
+    wf_waitq_remove(&q->takers_, &f->waiter);
+    return true;
+}
+
+static const struct wf_wait_kind to_take = {"next task done", NULL, NULL,
+                                            abort_take};
+
+int weft_next_done(weft_doneq *q, weft_task **ret_task)
+{
+    int err = weft_pass_();
+    if (err < 0) return err;
+    weft_task *t = q->first_;
+    if (t) {
+        q->first_ = t->next_;
+        *ret_task = t;
+        return 1;
+    }
+    if (q->pending_ == 0) return 0;
+    wf_self()->waiter.item_ = ret_task;
+    return wf_waitq_park(&q->takers_, &to_take, q);
+}
