@@ -71,7 +71,8 @@ static int wait_until_idle(weft_time ns)
     weft_scope limit;
     if (set.nursery.live_ == 0 || ns <= 0) return 0;
     weft_scope_init(&limit);
-    int err = weft_scope_begin_after(&limit, ns, WEFT_MOVE_ON);
+    int err = weft_scope_begin_at(&limit, wf_time_add(wf_clock_read(), ns),
+                                  WEFT_MOVE_ON);
     if (err < 0) return err;
     /* One that was cancelled since it was last looked at must not park. */
     err = weft_pass_();

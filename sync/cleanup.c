@@ -4,6 +4,7 @@
  */
 #include <weft/cleanup.h>
 
+#include "runtime/clock.h"
 #include "runtime/os.h"
 #include "sync/child.h"
 
@@ -11,9 +12,11 @@
 
 void wf_cleanup_begin(weft_scope *shield, weft_time grace)
 {
+    /* From now, not from the beginning of a turn that may have been long. */
+    weft_time end = wf_time_add(wf_clock_read(), grace ? grace : WEFT_SEC(5));
     weft_scope_init(shield);
-    int err = weft_scope_begin_after(shield, grace ? grace : WEFT_SEC(5),
-                                     (unsigned)WEFT_SHIELD_ | WEFT_FAIL);
+    int err =
+        weft_scope_begin_at(shield, end, (unsigned)WEFT_SHIELD_ | WEFT_FAIL);
     WF_ASSERT(err == 0); /* it is new, and we are in a fiber */
 }
 

@@ -149,17 +149,34 @@ weft_nursery *weft_nursery_exit_(weft_nursery *n)
     return NULL;
 }
 
+/* Takes what the body itself returns, and so what reaches the caller, out of
+ * the group; NULL if it did not fail. */
+static weft_error *take_returned(weft_error **group, const weft_fiber *f,
+                                 int rc)
+{
+    weft_error **at = group;
+    while (*at && (rc >= 0 || (*at)->fiber != f->id || (*at)->code != rc))
+        at = (weft_error **)(uintptr_t) & (*at)->next;
+    weft_error *said = *at;
+    if (!said) return NULL;
+    *at = (weft_error *)(uintptr_t)said->next;
+    said->next = NULL;
+    return said;
+}
+
 /* Only a return or a goto leaves it open. What the body itself returns is on
- * its way to the caller; what a child failed with is not. */
+ * its way to the caller; what a child or a closer failed with is not. */
 void weft_nursery_leave_(weft_nursery *n)
 {
     if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_CLOSED) return;
     weft_fiber *f = wf_self();
     wf_check_innermost(&n->scope_);
-    int lost = weft_nursery_close(n, *n->rc_);
+    int rc = *n->rc_, lost = weft_nursery_close(n, rc);
     if (lost >= 0 || !n->first_) return;
     weft_error *group = wf_error_take(f); /* the hook may fail in its turn */
+    weft_error *said = take_returned(&group, f, rc);
     for (const weft_error *e = group; e; e = e->next)
-        if (e->fiber != f->id) wf_error_unhandled(e);
+        wf_error_unhandled(e);
     wf_error_free(group);
+    wf_error_give(f, said);
 }
