@@ -99,8 +99,8 @@ static void name_the_rest(void)
 {
     char text[128];
     int n = snprintf(text, sizeof text,
-                     "weft: %u background fibers have not ended in their "
-                     "grace:\n",
+                     "weft: background fibers that have not ended in their "
+                     "grace: %u\n",
                      set.nursery.live_);
     wf_os_say(2, text, (size_t)n);
     wf_fiber_each(name_one, NULL);

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_examples.c - the example programs, seen from outside.
- *
- * They stand beside the tests of their flavour, or where EXAMPLES says, and run
- * as the tests do (TEST_RUNNER: under Valgrind, in an emulator). The clients
- * here are plain POSIX sockets.
+ * test_examples.c - the example programs, seen from outside. The clients here
+ * are plain POSIX sockets.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,149 +13,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
-
-enum { WORDS = 32 };
-
-/* ---- programs ----------------------------------------------------------- */
-
-struct program {
-    pid_t pid;
-    int out; /* what it writes, on either descriptor */
-    char address[2][128];
-};
-
-static void find_program(const char *name, char *path, size_t size)
-{
-    const char *dir = getenv("EXAMPLES");
-    char self[2048];
-    if (!dir) {
-        ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-        self[n > 0 ? n : 0] = 0;
-        for (int up = 0; up < 2; up++) {
-            char *slash = strrchr(self, '/');
-            if (slash) *slash = 0;
-        }
-    }
-    (void)snprintf(path, size, "%s%s/%s", dir ? dir : self,
-                   dir ? "" : "/examples", name);
-    if (access(path, X_OK) < 0) SKIP("the examples are not built");
-}
-
-/* Starts it with those arguments, a NULL at their end. */
-static void start(struct program *p, const char *name, char **arguments)
-{
-    static char path[4096], runner[4096];
-    char *argv[WORDS], *rest = runner;
-    int ends[2], n = 0;
-    find_program(name, path, sizeof path);
-    const char *with = getenv("TEST_RUNNER");
-    (void)snprintf(runner, sizeof runner, "%s", with ? with : "");
-    for (char *w; n < WORDS / 2 && (w = strsep(&rest, " ")) != NULL;)
-        if (*w) argv[n++] = w;
-    argv[n++] = path;
-    while (n < WORDS - 1 && *arguments) argv[n++] = *arguments++;
-    argv[n] = NULL;
-
-    *p = (struct program){.pid = -1};
-    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
-    (void)fflush(NULL);
-    p->pid = fork();
-    CHECK(p->pid >= 0);
-    if (p->pid == 0) {
-        (void)dup2(ends[1], 1);
-        (void)dup2(ends[1], 2);
-        (void)execvp(argv[0], argv);
-        _exit(127);
-    }
-    (void)close(ends[1]);
-    p->out = ends[0];
-}
-
-/* Reads up to and with '\n', or to the end: how many octets; text gets a 0. */
-static size_t read_line(int fd, char *text, size_t size)
-{
-    size_t n = 0;
-    while (n < size - 1) {
-        ssize_t got = read(fd, text + n, 1);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) test_fail(__FILE__, __LINE__, "read: %s", strerror(errno));
-        if (got == 0 || text[n++] == '\n') break;
-    }
-    text[n] = 0;
-    return n;
-}
-
-static size_t read_all(int fd, char *text, size_t size)
-{
-    size_t n = 0;
-    while (n < size - 1) {
-        ssize_t got = read(fd, text + n, size - 1 - n);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) test_fail(__FILE__, __LINE__, "read: %s", strerror(errno));
-        if (got == 0) break;
-        n += (size_t)got;
-    }
-    text[n] = 0;
-    return n;
-}
-
-/* Starts a server and learns its addresses. */
-static void start_server(struct program *p, const char *name, char **addresses)
-{
-    static const char says[] = "listening on ";
-    char line[256];
-    start(p, name, addresses);
-    for (int i = 0; i < 2 && addresses[i]; i++) {
-        size_t n;
-        do
-            n = read_line(p->out, line, sizeof line);
-        while (strncmp(line, "--", 2) == 0);
-        if (strncmp(line, says, sizeof says - 1) != 0)
-            test_fail(__FILE__, __LINE__, "%s says: %s", name, line);
-        line[n - 1] = 0;
-        (void)snprintf(p->address[i], sizeof p->address[i], "%.120s",
-                       line + sizeof says - 1);
-    }
-}
-
-/* Valgrind tells of system calls it does not know: "--PID-- WARNING ...". */
-static void forget_remarks(char *text)
-{
-    char *to = text, *next;
-    for (char *line = text; *line; line = next) {
-        next = strchr(line, '\n');
-        next = next ? next + 1 : strchr(line, 0);
-        if (strncmp(line, "--", 2) == 0) continue;
-        memmove(to, line, (size_t)(next - line));
-        to += next - line;
-    }
-    *to = 0;
-}
-
-/* What else it writes, and its exit status; negative: the signal. */
-static int await(struct program *p, char *text, size_t size)
-{
-    int status = 0;
-    (void)read_all(p->out, text, size);
-    forget_remarks(text);
-    (void)close(p->out);
-    CHECK_EQ(waitpid(p->pid, &status, 0), p->pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static void stop_server(struct program *p)
-{
-    char text[4096];
-    CHECK_EQ(kill(p->pid, SIGTERM), 0);
-    int status = await(p, text, sizeof text);
-    CHECK_STR(text, "");
-    CHECK_EQ(status, 0);
-}
+#include "program.h"
 
 /* ---- clients ------------------------------------------------------------ */
 
@@ -246,8 +104,8 @@ TEST_PLAIN(hello_greets_in_the_order_of_the_sleeps)
 {
     struct program p;
     char text[1024], *none[] = {NULL};
-    start(&p, "hello", none);
-    int status = await(&p, text, sizeof text);
+    start_program(&p, "hello", none);
+    int status = await_program(&p, text, sizeof text);
     CHECK_STR(text, "hello from weft\n"
                     "hello from shed\n"
                     "hello from warp\n"
@@ -261,8 +119,8 @@ TEST_PLAIN(a_server_without_an_address_tells_its_usage)
     for (size_t i = 0; i < 3; i++) {
         struct program p;
         char text[1024], *none[] = {NULL};
-        start(&p, servers[i], none);
-        int status = await(&p, text, sizeof text);
+        start_program(&p, servers[i], none);
+        int status = await_program(&p, text, sizeof text);
         CHECK(strncmp(text, "usage: ", 7) == 0);
         CHECK_EQ(status, 2);
     }
@@ -273,8 +131,8 @@ TEST_PLAIN(an_address_that_is_taken_is_named)
     struct program first, second;
     char text[1024], *any[] = {(char[]){"127.0.0.1:0"}, NULL};
     start_server(&first, "echo_server", any);
-    start(&second, "echo_server", (char *[]){first.address[0], NULL});
-    int status = await(&second, text, sizeof text);
+    start_program(&second, "echo_server", (char *[]){first.address[0], NULL});
+    int status = await_program(&second, text, sizeof text);
     CHECK_EQ(status, 1);
     CHECK(strstr(text, first.address[0]) && strstr(text, "in use"));
     stop_server(&first);
@@ -291,8 +149,8 @@ static void exchange(int fd, const char *data, char *back, size_t len)
         if (sent < len) p.events |= POLLOUT;
         CHECK_EQ(poll(&p, 1, test_is_slow() ? 60000 : 8000), 1);
         if (p.revents & POLLOUT) {
-            ssize_t n = send(fd, data + sent, len - sent,
-                             MSG_NOSIGNAL | MSG_DONTWAIT);
+            ssize_t n =
+                send(fd, data + sent, len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
             CHECK(n > 0 || errno == EAGAIN);
             if (n > 0) sent += (size_t)n;
         }
@@ -348,7 +206,7 @@ TEST_PLAIN(echo_server_stops_while_connections_are_idle)
     hear_the_end(silent);
     hear_the_end(once);
     char text[1024];
-    CHECK_EQ(await(&p, text, sizeof text), 0);
+    CHECK_EQ(await_program(&p, text, sizeof text), 0);
 }
 
 /* ---- http_server -------------------------------------------------------- */
@@ -510,10 +368,9 @@ TEST_PLAIN(http_server_ends_the_connection_after_a_refusal)
 
 TEST_PLAIN(http_server_takes_a_request_in_any_two_pieces)
 {
-    static const char text[] = "POST / HTTP/1.1\r\n" HOST
-                               "Content-Length: 5\r\n\r\nhello"
-                               "GET / HTTP/1.1\r\n" HOST
-                               "Connection: close\r\n\r\n";
+    static const char text[] =
+        "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello"
+        "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
     static char answers[4096];
     struct program p;
     char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
@@ -532,8 +389,8 @@ TEST_PLAIN(http_server_takes_a_request_in_any_two_pieces)
 
 TEST_PLAIN(http_server_takes_a_request_octet_by_octet)
 {
-    static const char text[] = "GET /slowly HTTP/1.1\r\n" HOST
-                               "Connection: close\r\n\r\n";
+    static const char text[] =
+        "GET /slowly HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
     static char answers[4096];
     struct program p;
     char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
@@ -623,7 +480,7 @@ TEST_PLAIN(http_server_answers_what_was_sent_before_it_was_stopped)
     check_answers(answers, "200");
     CHECK_EQ(close(half), 0);
     hear_the_end(idle);
-    CHECK_EQ(await(&p, answers, sizeof answers), 0);
+    CHECK_EQ(await_program(&p, answers, sizeof answers), 0);
 }
 
 /* ---- chat --------------------------------------------------------------- */
@@ -703,7 +560,7 @@ TEST_PLAIN(chat_says_goodbye_when_it_is_stopped)
         hear(all[i], "* goodbye: the room closes\n");
         hear_the_end(all[i]);
     }
-    CHECK_EQ(await(&p, text, sizeof text), 0);
+    CHECK_EQ(await_program(&p, text, sizeof text), 0);
     CHECK_STR(text, "");
     clean_up(dir);
 }

@@ -21,6 +21,7 @@
  * Children start in the order of their spawns, when the spawner next waits. A
  * child counts as cancelled, not failed, when it returns -ECANCELED while a
  * scope around all of it is cancelled; -ECANCELED for no reason is a failure.
+ * In which order cancelled children wake is not promised.
  *
  * Open, close and the block form belong to one fiber; spawn and cancel may be
  * called by any fiber of the thread, most often a child.

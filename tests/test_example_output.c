@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_example_output.c - the examples that talk to nobody say what stands in
+ * examples/expected, octet by octet.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "program.h"
+
+enum { TEXT = 8192 };
+
+/* In the source tree, of which the tests are in build/FLAVOUR/tests. */
+static void read_expected(const char *name, char *text)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n > 0 ? n : 0] = 0;
+    for (int up = 0; up < 4; up++) {
+        char *slash = strrchr(path, '/');
+        if (slash) *slash = 0;
+    }
+    size_t room = sizeof path - strlen(path);
+    (void)snprintf(strchr(path, 0), room, "/examples/expected/%s.txt", name);
+    FILE *file = fopen(path, "r");
+    if (!file) test_fail(__FILE__, __LINE__, "%s: %s", path, strerror(errno));
+    size_t len = fread(text, 1, TEXT - 1, file);
+    text[len] = 0;
+    CHECK(len > 0 && len < TEXT - 1);
+    CHECK_EQ(fclose(file), 0);
+}
+
+static void says_what_is_expected(const char *name)
+{
+    static char text[TEXT], want[TEXT];
+    struct program p;
+    char *none[] = {NULL};
+    read_expected(name, want);
+    start_program(&p, name, none);
+    int status = await_program(&p, text, sizeof text);
+    CHECK_STR(text, want);
+    CHECK_EQ(status, 0);
+}
+
+TEST_PLAIN(gather_shows_results_in_order_and_what_a_failure_stops)
+{
+    says_what_is_expected("gather");
+}
+
+TEST_PLAIN(timeout_shows_what_each_deadline_makes_of_a_request)
+{
+    says_what_is_expected("timeout");
+}
+
+TEST_PLAIN(race_shows_one_winner_and_no_buffer_of_a_loser)
+{
+    says_what_is_expected("race");
+}
+
+TEST_PLAIN(worker_pool_shows_a_result_for_each_job)
+{
+    says_what_is_expected("worker_pool");
+}
+
+TEST_PLAIN(generator_shows_a_producer_that_is_closed_before_the_loop_is_left)
+{
+    says_what_is_expected("generator");
+}
+
+TEST_PLAIN(background_shows_a_shutdown_that_names_what_is_left)
+{
+    says_what_is_expected("background");
+}
+
+/* The mail of the last order is all that ends by itself. After that nothing is
+ * to happen any more, and it is told to stop. */
+TEST_PLAIN(background_shuts_down_in_the_same_way_when_it_gets_a_signal)
+{
+    static char text[TEXT], want[TEXT];
+    struct program p;
+    char *wait[] = {(char[]){"wait"}, NULL};
+    size_t len = 0, n;
+    read_expected("background_signal", want);
+    start_program(&p, "background", wait);
+    do {
+        n = read_its_line(&p, text + len, sizeof text - len);
+        len += n;
+    } while (n > 0 && !strstr(text + len - n, "mail: sent"));
+    CHECK_EQ(kill(p.pid, SIGTERM), 0);
+    int status = await_program(&p, text + len, sizeof text - len);
+    CHECK_STR(text, want);
+    CHECK_EQ(status, 0);
+}
