@@ -7,15 +7,16 @@
 
 /* Fibers, and what they fail with. */
 #include <weft/base.h>
-#include <weft/debug.h>
 #include <weft/error.h>
 #include <weft/fiber.h>
 #include <weft/run.h>
+#include <weft/stats.h>
 #include <weft/time.h>
 
 /* Structured concurrency. */
 #include <weft/background.h>
 #include <weft/cleanup.h>
+#include <weft/debug.h>
 #include <weft/gather.h>
 #include <weft/gen.h>
 #include <weft/local.h>

@@ -103,6 +103,13 @@ static inline int64_t wf_os_clock(void)
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+/* What this thread has used of a processor. */
+static inline int64_t wf_os_cpu_clock(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 /* Words to the user on the way out: whatever becomes of them. */
 /* Wakes a poller, also from a signal handler: never refused, and a full pipe
@@ -296,9 +303,41 @@ static inline void wf_os_sigunhold(int signo, const sigset_t *before,
         continue;
     (void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
+/* Blocks a signal on this thread, or lets it through; was it blocked? */
+static inline bool wf_os_sigblock(int signo, bool on)
+{
+    sigset_t only, mask;
+    (void)sigemptyset(&only);
+    (void)sigaddset(&only, signo);
+    (void)pthread_sigmask(on ? SIG_BLOCK : SIG_UNBLOCK, &only, &mask);
+    return sigismember(&mask, signo) == 1;
+}
 static inline int wf_os_sigaltstack(const stack_t *now, stack_t *old)
 {
     WF_OS_CALL(WF_CALL_SIGNAL, sigaltstack(now, old));
+}
+
+/* A timer that sends a signal to this thread, over and over once it is set. */
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+static inline int wf_os_timer_open(timer_t *ret_timer, int signo)
+{
+    struct sigevent to = {.sigev_notify = SIGEV_THREAD_ID,
+                          .sigev_signo = signo};
+    to.sigev_notify_thread_id = gettid();
+    WF_OS_CALL(WF_CALL_SIGNAL, timer_create(CLOCK_MONOTONIC, &to, ret_timer));
+}
+static inline void wf_os_timer_set(timer_t timer, int64_t every_ns)
+{
+    struct timespec every = {.tv_sec = every_ns / 1000000000,
+                             .tv_nsec = every_ns % 1000000000};
+    const struct itimerspec spec = {every, every};
+    (void)timer_settime(timer, 0, &spec, NULL);
+}
+static inline void wf_os_timer_close(timer_t timer)
+{
+    (void)timer_delete(timer);
 }
 
 #endif

@@ -137,12 +137,14 @@ static inline int wf_waitq_park(weft_waitq_ *q, const struct wf_wait_kind *kind,
 
 /* Starts a scheduler on this thread. Blocks of `block_bytes` begin with a
  * weft_fiber; `body` runs one fiber and returns when it has ended. `stuck` is
- * called when nothing can ever happen. 0, -EBUSY or -ENOMEM. */
+ * called when nothing can ever happen. 0, -EBUSY, -ENOMEM, or what
+ * setting up the watchdog failed with. */
 struct wf_sched_opts {
     size_t block_bytes;
     void (*body)(weft_fiber *f);
     void (*stuck)(void);
     size_t stack_bytes, guard_bytes;
+    int64_t watchdog; /* as in weft_run_opts */
     struct wf_driver driver;
 };
 int wf_sched_open(const struct wf_sched_opts *o);

@@ -24,6 +24,7 @@
 #include "runtime/leaks.h"
 #include "runtime/os.h"
 #include "runtime/switch.h"
+#include "runtime/watchdog.h"
 
 enum {
     DEEP = 32,        /* so many ready that fetching ahead pays */
@@ -210,6 +211,7 @@ WF_SWITCHES static void fiber_main(void *arg)
         *w->errno_at = 0;
         w->opts.body(f);
         check_fpu(w);
+        wf_watchdog_left(f);
         wf_block_free(w, f);
         next = take_next(w);
         if (!next || !next->unborn || next->stack || next->sp != mine->pool)
@@ -241,6 +243,7 @@ WF_SWITCHES static void fiber_main(void *arg)
 
 static inline void leave(struct wf_sched *w, weft_fiber *f)
 {
+    wf_watchdog_left(f);
     weft_fiber *next = take_next(w);
     if (next == f)
         arrive(f);
@@ -298,6 +301,7 @@ void wf_fiber_start(weft_fiber *f)
 /* A loop that ignores -ECANCELED must not freeze the thread. */
 static int refuse(weft_fiber *f)
 {
+    wf_watchdog_at_point();
     weft_here_.credit_ = 0;
     if (f->refused < UINT16_MAX) f->refused++;
     if (f->refused % 16 == 0 || f->refused == UINT16_MAX) wf_yield();
@@ -327,6 +331,7 @@ int weft_yield(void)
 {
     weft_fiber *f = weft_here_.fiber_;
     if (!f) return weft_pass_slow_();
+    wf_watchdog_at_point();
     wf_yield();
     if (!f->cancelled) return 0;
     weft_here_.credit_ = 0;
@@ -355,7 +360,9 @@ int wf_sched_open(const struct wf_sched_opts *o)
     }
     w->stop = WF_TURN;
     wf_sched = w;
-    return 0;
+    int err = wf_watchdog_open(o->watchdog);
+    if (err < 0) wf_sched_close();
+    return err;
 }
 
 void wf_sched_run(void)
@@ -376,6 +383,7 @@ void wf_sched_run(void)
         }
         w->stop = w->head + WF_TURN;
         weft_fiber *next = take_next(w);
+        wf_watchdog_turn();
         if (next) suspend(w, &w->sp, next);
         w->switches += WF_TURN - (w->stop - w->head);
         w->stop = w->head + WF_TURN;
@@ -385,6 +393,7 @@ void wf_sched_run(void)
 void wf_sched_close(void)
 {
     struct wf_sched *w = wf_sched;
+    wf_watchdog_close();
     wf_leaks_here.fibers += w->live;
     WF_ASSERT(w->live == 0);
     wf_free(w->ring, ((size_t)w->mask + 1) * sizeof *w->ring);

@@ -5,8 +5,6 @@
 #ifndef WF_SCHED_H
 #define WF_SCHED_H
 
-#include <weft/debug.h>
-
 #include "runtime/park.h"
 #include "runtime/stack.h"
 

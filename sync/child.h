@@ -55,7 +55,8 @@ enum {
     WF_C_DAEMON = 1,
     WF_C_COPIED = 2,  /* its argument waits in the block */
     WF_C_STARTED = 4, /* has called weft_started, once */
-    WF_C_CIRCLE = 8   /* for the dump: waits in a circle */
+    WF_C_CIRCLE = 8,  /* for the dump: waits in a circle */
+    WF_C_SHOWN = 128  /* for the dump: has had its line */
 };
 
 /* What can hang on a fiber, the latest first: the kinds of weft_attached_. */

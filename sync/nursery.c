@@ -7,8 +7,8 @@
  */
 #include "sync/nursery.h"
 
-static const struct wf_wait_kind closing = {"nursery to close", NULL, NULL,
-                                            NULL};
+const struct wf_wait_kind wf_nursery_closing = {"nursery to close", NULL, NULL,
+                                                NULL};
 
 /* ---- opening ------------------------------------------------------------ */
 
@@ -113,7 +113,7 @@ int weft_nursery_close(weft_nursery *n, int body_rc)
     wf_nursery_daemons_left(n);
     if (n->live_ || n->reserved_) {
         n->closer_ = f;
-        (void)wf_park(&closing, n);
+        (void)wf_park(&wf_nursery_closing, n);
     } else {
         n->state_ |= WF_N_CLOSED;
         wf_yield();

@@ -26,6 +26,9 @@ enum {
     WF_N_RUNTIME = 64         /* of no fiber: the background set */
 };
 
+/* Parked in the close of the nursery that is the object. */
+extern const struct wf_wait_kind wf_nursery_closing;
+
 static inline bool wf_nursery_has_place(const weft_nursery *n)
 {
     return n->opts_.limit == 0 || n->live_ + n->reserved_ < n->opts_.limit;

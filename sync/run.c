@@ -152,6 +152,7 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
         .stuck = stuck,
         .stack_bytes = o->stack_size ? o->stack_size : STACK,
         .guard_bytes = o->guard_size ? o->guard_size : GUARD,
+        .watchdog = o->watchdog,
     };
     weft_scope_init(&run.root); /* a signal may cancel it before main starts */
     wf_clock_open(o->virtual_clock);

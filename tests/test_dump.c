@@ -92,7 +92,7 @@ TEST(the_dump_has_a_line_for_each_fiber_with_what_it_waits_for)
 
         const char *text = dump();
         CHECK(strstr(text, "6 fibers") != NULL);
-        CHECK_EQ(lines(text), 7);
+        CHECK_EQ(lines(text), 8); /* with one for the nursery */
         CHECK(strstr(line_with(text, "\"main\""), "running"));
         CHECK(strstr(line_with(text, "\"for event\""), "parked"));
         CHECK(strstr(line_with(text, "\"for event\""), "event"));
@@ -143,11 +143,136 @@ TEST(names_of_any_length_can_be_dumped)
             const weft_spawn_opts o = {.name = name};
             CHECK_EQ(weft_spawn_ex(&n, wait_for, &e, &o), 0);
             CHECK_EQ(weft_yield(), 0);
-            CHECK_EQ(lines(dump()), 3);
+            CHECK_EQ(lines(dump()), 4);
             weft_nursery_cancel(&n, 0, NULL);
         }
         CHECK_EQ(rc, 0);
     }
+}
+
+/* How far a line is indented. */
+static int column(const char *text, const char *what)
+{
+    return (int)strspn(line_with(text, what), " ");
+}
+
+static int opens_one_more(void *arg)
+{
+    int rc;
+    WEFT_NURSERY(inner, rc) {
+        const weft_spawn_opts o = {.name = "grandchild"};
+        rc = weft_spawn_ex(&inner, wait_for, arg, &o);
+    }
+    return rc;
+}
+
+TEST(the_dump_shows_fibers_under_their_nursery_the_oldest_first)
+{
+    weft_event e = WEFT_EVENT_INIT;
+    int rc;
+    const weft_nursery_opts pool = {
+        .name = "pool", .policy = WEFT_SUPERVISE, .limit = 7};
+    WEFT_NURSERY_EX(n, rc, &pool) {
+        weft_spawn_opts o = {.name = "elder"};
+        CHECK_EQ(weft_spawn_ex(&n, opens_one_more, &e, &o), 0);
+        o.name = "younger";
+        CHECK_EQ(weft_spawn_ex(&n, wait_for, &e, &o), 0);
+        settle();
+
+        const char *text = dump(), *nursery = line_with(text, "\"pool\"");
+        CHECK(strstr(nursery, "nursery \"pool\" at tests/test_dump.c:"));
+        CHECK(strstr(nursery, ", 2 children, supervise, limit 7"));
+        CHECK(!strstr(nursery, "closing") && !strstr(nursery, "cancelled"));
+        CHECK(strstr(line_with(text, ", 1 child,"), "closing"));
+        CHECK_EQ(lines(text), 7);
+        CHECK_EQ(column(text, "\"main\""), 2);
+        CHECK_EQ(column(text, "\"pool\""), 4);
+        CHECK_EQ(column(text, "\"elder\""), 6);
+        CHECK_EQ(column(text, ", 1 child,"), 8);
+        CHECK_EQ(column(text, "\"grandchild\""), 10);
+        CHECK_EQ(column(text, "\"younger\""), 6);
+        CHECK(strstr(text, "\"elder\"") < strstr(text, "\"younger\""));
+        CHECK(strstr(text, "\"grandchild\"") < strstr(text, "\"younger\""));
+        CHECK(!strstr(text, "circle"));
+        weft_event_set(&e);
+    }
+    CHECK_EQ(rc, 0);
+}
+
+TEST(the_dump_says_why_a_nursery_is_cancelled_and_how_long_one_has)
+{
+    int rc, err;
+    WEFT_NURSERY(n, rc) {
+        weft_scope_set_deadline(weft_nursery_scope(&n),
+                                weft_after(WEFT_SEC(9)));
+        WEFT_NURSERY(inner, err) {
+            const char *text = dump();
+            CHECK(strstr(text, ", 9.000 s left"));
+            CHECK(!strstr(text, "cancelled"));
+            CHECK_EQ(weft_sleep(WEFT_SEC(2)), 0);
+            CHECK(strstr(dump(), ", 7.000 s left"));
+            weft_nursery_cancel(&n, -EPROTO, "enough of it");
+            text = dump();
+            CHECK(strstr(text, "cancelled 0.000 s ago: it was told to: "
+                               "\"enough of it\", code -71, by fiber "));
+            CHECK(strstr(text, "cancelled from outside"));
+            CHECK(!strstr(text, "left"));
+        }
+        CHECK_EQ(err, 0);
+    }
+    CHECK_EQ(rc, 0);
+}
+
+TEST(the_dump_shows_scopes_with_a_deadline_a_shield_or_a_reason_only)
+{
+    int rc, inner;
+    WEFT_FAIL_AFTER(rc, WEFT_SEC(3)) {
+        weft_scope plain, cancelled;
+        weft_scope_init(&plain);
+        weft_scope_init(&cancelled);
+        CHECK_EQ(weft_scope_begin(&plain), 0);
+        CHECK_EQ(weft_scope_begin(&cancelled), 0);
+        CHECK_EQ(lines(dump()), 3);
+        weft_scope_cancel(&cancelled, 0, NULL);
+        CHECK_EQ(lines(dump()), 4);
+        WEFT_SHIELD(inner, WEFT_SEC(1)) {
+            const char *text = dump();
+            CHECK_EQ(lines(text), 5);
+            CHECK(strstr(line_with(text, "3.000 s left"), "scope at "));
+            CHECK(strstr(line_with(text, "ago: it was told to"), "scope at "));
+            CHECK(strstr(line_with(text, "shielded, 1.000 s left"), "scope "));
+            CHECK_EQ(column(text, "shielded"), 8);
+        }
+        CHECK_EQ(inner, 0);
+        CHECK_EQ(weft_scope_end(&cancelled, 0), 0);
+        CHECK_EQ(weft_scope_end(&plain, 0), 0);
+    }
+    CHECK_EQ(rc, 0);
+}
+
+/* So deep that a walk that calls itself would leave the stack. */
+TEST(five_thousand_scopes_inside_each_other_can_be_dumped)
+{
+    enum { DEEP = 5000 };
+    static weft_scope scopes[DEEP];
+    FILE *file = tmpfile();
+    static char text[DEEP * 256];
+    CHECK(file != NULL);
+    for (int i = 0; i < DEEP; i++) {
+        weft_scope_init(&scopes[i]);
+        CHECK_EQ(weft_scope_begin_after(&scopes[i], WEFT_SEC(60), WEFT_FAIL),
+                 0);
+    }
+    weft_dump(fileno(file));
+    ssize_t n = pread(fileno(file), text, sizeof text - 1, 0);
+    CHECK(n > 0);
+    text[n] = '\0';
+    CHECK_EQ(fclose(file), 0);
+    CHECK_EQ(lines(text), 2 + DEEP);
+    for (const char *at = text; *at; at += strcspn(at, "\n") + 1)
+        CHECK(strcspn(at, "\n") < 160);
+    for (int i = DEEP; i-- > 0;)
+        CHECK_EQ(weft_scope_end(&scopes[i], 0), 0);
 }
 
 static int misuse(void *unused)

@@ -16,7 +16,20 @@
  * that fiber's result when it and all it started have ended. Nothing process-
  * wide is changed but what is said here: a handler for SIGSEGV and SIGBUS that
  * reports stack overflows and then does what was done before, taken out again
- * at the end; and with handle_signals those of SIGINT and SIGTERM.
+ * at the end; with handle_signals those of SIGINT and SIGTERM; and with a
+ * watchdog that of SIGRTMAX - 3.
+ *
+ * The watchdog names a fiber that keeps its thread to itself, on standard error
+ * with a backtrace, while it does so: one that computes, or blocks in a system
+ * call. A timer of each watched thread sends it SIGRTMAX - 3 three times within
+ * the limit. Calls that were interrupted go on (SA_RESTART), save those that
+ * never do, such as nanosleep and poll: they fail with EINTR.
+ *
+ * Debug builds watch for a second unless they are told otherwise: without a
+ * signal, so a fiber is named when it has come to a switch, and one that only
+ * blocked is not, since it is CPU time that counts. They also name, with any
+ * limit, a fiber that gives way but passes no cancel point, for example a loop
+ * that only opens and closes nurseries; release builds do not find that.
  */
 #ifndef WEFT_RUN_H
 #define WEFT_RUN_H
@@ -35,6 +48,9 @@ typedef struct weft_run_opts {
                              go on so long before it is cancelled, */
     weft_time grace;      /* and so long for its end; 0: five seconds each,
                              less: not at all */
+    weft_time watchdog;   /* report a fiber that runs so long without a cancel
+                             point; 0: a second in debug builds, else never;
+                             less: never. See above. */
     bool no_crash_report; /* leave SIGSEGV and SIGBUS alone */
     weft_time spin;       /* poll this long before sleeping; 0: do not */
 } weft_run_opts;
@@ -45,10 +61,10 @@ typedef struct weft_run_opts {
  * Returns what fn returned; if fn returned the -ECANCELED of a signal, 0; of
  * weft_shutdown, its code; and -EDEADLK if it returned the -ECANCELED of a
  * deadlock, in which every fiber waited for another one (the report is on
- * standard error). -EBUSY: called inside a run, or signals
- * are handled by another run already. -ENOMEM, -EMFILE: the scheduler could
- * not be made. After a failure weft_last_error() is that of main, until the
- * thread's next one.
+ * standard error). -EBUSY: called inside a run, or signals are handled by
+ * another run already. -ENOMEM, -EMFILE, -EAGAIN (no timer for the watchdog):
+ * the scheduler could not be made. After a failure weft_last_error() is that of
+ * main, until the thread's next one.
  */
 WEFT_MUST int weft_run(weft_fn fn, void *arg, const weft_run_opts *o);
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stats.c - the counters.
+ */
+#include "runtime/stats.h"
+
+#include <weft/stats.h>
+
+#include "runtime/sched.h"
+
+__thread struct wf_stats wf_stats;
+
+void weft_stats_read(weft_stats *ret_stats)
+{
+    const struct wf_sched *w = wf_sched;
+    *ret_stats = (weft_stats){
+        .polls = wf_stats.polls,
+        .registrations = wf_stats.registrations,
+        .accept_starved = wf_stats.accept_starved,
+    };
+    if (!w) return;
+    ret_stats->fibers = w->live;
+    ret_stats->spawned = w->spawned;
+    ret_stats->switches = w->switches + WF_TURN - (w->stop - w->head);
+    ret_stats->turns = w->turns;
+    for (const struct wf_stack_pool *p = w->pools; p; p = p->next) {
+        ret_stats->stacks += p->total;
+        ret_stats->stacks_free += p->free_count;
+        ret_stats->unguarded += p->unguarded;
+    }
+}
