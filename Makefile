@@ -107,8 +107,8 @@ $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test suite memcheck check lint bench bench-programs examples \
-        install clean help FORCE
+.PHONY: all test suite orders memcheck check lint bench bench-programs \
+        examples install clean help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
 TOTALS ?=
@@ -136,6 +136,17 @@ endif
 suite: $(TESTS) $(EXAMP) ## the tests in this flavour alone
 	@echo '== $(notdir $(OUT))'
 	@TOTALS='$(TOTALS)' tools/run-tests.sh '$(RUNNER)' '$(FILTER)' $(TESTS)
+
+# What is the same in every order is left out; programs that pass say nothing.
+ORDERS ?= 20
+orders: $(TESTS) ## the tests in ORDERS=20 orders of ready fibers
+	@echo '== $(notdir $(OUT)) in $(ORDERS) orders'
+	@rm -f $(OUT)/totals && touch $(OUT)/totals
+	@for order in $$(seq 1 $(ORDERS)); do \
+	    TEST_ORDER=$$order TOTALS=$(OUT)/totals tools/run-tests.sh \
+	        '$(RUNNER)' '$(FILTER)' $(TESTS) >$(OUT)/order.log || exit 1; \
+	    grep -v -e '^ok ' -e '^skip ' $(OUT)/order.log; \
+	done; $(SUM) $(OUT)/totals
 
 memcheck: ## the tests under Valgrind
 	+@$(AGAIN) suite BUILD=valgrind RUNNER='$(MEMCHECK)'
@@ -183,6 +194,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /    \1\t/p' Makefile | expand -t 16
 	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|hostile  CC=  SWITCH='
 	@echo '  POLLER=  PREFIX=  DESTDIR=  FILTER=name  RUNNER=program  QUICK=1'
+	@echo '  ORDERS=n'
 
 # --- rules
 $(LIB): $(LIB_OBJS) $(OUT)/members

@@ -39,4 +39,7 @@
 #include <weft/socket.h>
 #include <weft/stream.h>
 
+/* For the tests of a program. */
+#include <weft/testing.h>
+
 #endif

@@ -9,6 +9,7 @@ struct wf_leaks {
     unsigned long fibers; /* not ended when their scheduler was taken down */
     unsigned long descriptors; /* still adopted then */
     unsigned long timers;      /* still armed then */
+    unsigned long deadlocks;   /* reported: nothing left, but nothing right */
     long bytes;                /* allocated or mapped, and not given back */
 };
 

@@ -239,6 +239,11 @@ static inline int wf_os_pipe(int fds[2])
 {
     WF_OS_CALL(WF_CALL_SOCKET, pipe2(fds, O_CLOEXEC | O_NONBLOCK));
 }
+/* Whether the number is that of a descriptor: never refused. */
+static inline bool wf_os_is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
 /* Closed on Linux even when interrupted: never repeated, never refused. */
 static inline void wf_os_close(int fd)
 {

@@ -41,7 +41,14 @@ struct wf_wait_kind {
     bool (*abort)(weft_fiber *f);
 };
 
-enum wf_fiber_state { WF_NEW, WF_READY, WF_RUNNING, WF_PARKED, WF_DEAD };
+enum wf_fiber_state {
+    WF_NEW,
+    WF_READY,
+    WF_YIELDED, /* ready, and lets all go first that were so before it */
+    WF_RUNNING,
+    WF_PARKED,
+    WF_DEAD
+};
 
 struct wf_stack;
 struct wf_stack_pool;
@@ -93,6 +100,11 @@ void wf_wake(weft_fiber *f, int result);
 /* Lets every other ready fiber run once. No cancel point. */
 void wf_yield(void);
 
+/* Parks until every other fiber is parked as well and a look at the outside
+ * brought nothing; before the clock jumps, or the thread would sleep. As with
+ * wf_park the caller has passed a cancel point. */
+int wf_settle(void);
+
 /* A scope around f has become cancelled, or none is any more. */
 void wf_set_cancelled(weft_fiber *f, bool on);
 
@@ -133,6 +145,19 @@ static inline int wf_waitq_park(weft_waitq_ *q, const struct wf_wait_kind *kind,
     return wf_park(kind, object);
 }
 
+/* ---- for tests ---------------------------------------------------------- */
+
+/* Is told of each cancel point of every fiber of this thread before its check
+ * (a call that goes on in steps and finds itself cancelled between two of them
+ * checks once more), and, `parked`, each time a fiber has just been put to
+ * sleep in a wait that can be cancelled. It may cancel scopes; it must not
+ * park. Also before a run. NULL: nobody. */
+typedef void wf_point_fn(weft_fiber *f, bool parked, void *arg);
+void wf_points_watch(wf_point_fn *fn, void *arg);
+
+/* The number that the order of this run is drawn from, or 0. */
+uint64_t wf_sched_seed(void);
+
 /* ---- for the layer that owns a run -------------------------------------- */
 
 /* Starts a scheduler on this thread. Blocks of `block_bytes` begin with a
@@ -145,6 +170,7 @@ struct wf_sched_opts {
     void (*stuck)(void);
     size_t stack_bytes, guard_bytes;
     int64_t watchdog; /* as in weft_run_opts */
+    uint64_t seed;    /* not 0: the ready order is drawn from it */
     struct wf_driver driver;
 };
 int wf_sched_open(const struct wf_sched_opts *o);

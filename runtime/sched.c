@@ -12,6 +12,12 @@
  * waking cannot fail; weft_here_ names the fiber whose stack is in use, or
  * none on the thread's own.
  *
+ * With a seed the fibers that are ready when a batch begins are shuffled, save
+ * that who has yielded stays behind those it yielded to; who becomes ready
+ * meanwhile belongs to the next batch. A turn ends with its
+ * batch at the latest, so that all of this happens between two turns, and a
+ * switch knows nothing of it.
+ *
  * A fiber's end costs no switch of its own: if the next ready fiber has not
  * started yet it is given the stack and called right here.
  */
@@ -99,16 +105,21 @@ WF_SWITCHES static inline void after_switch(struct wf_sched *w, void *fake)
 
 /* ---- the ring ----------------------------------------------------------- */
 
-static inline void push(struct wf_sched *w, weft_fiber *f)
+static inline void push(struct wf_sched *w, weft_fiber *f, uint8_t state)
 {
-    f->state = WF_READY;
+    f->state = state;
     w->ring[w->tail++ & w->mask] = f;
 }
 
-static inline weft_fiber *take_next(struct wf_sched *w)
+/* None is ready, or it is time for a turn; or there is a watcher. */
+static inline bool at_end(const struct wf_sched *w)
+{
+    return w->head == w->tail || w->head == w->stop;
+}
+
+static inline weft_fiber *take_first(struct wf_sched *w)
 {
     uint32_t head = w->head;
-    if (head == w->tail || head == w->stop) return NULL;
     if (w->tail - head > DEEP) {
         const weft_fiber *later = w->ring[(head + AHEAD_BLOCK) & w->mask];
         __builtin_prefetch(&later->sp, 1);
@@ -128,6 +139,11 @@ static inline weft_fiber *take_next(struct wf_sched *w)
     }
     w->head = head + 1;
     return w->ring[head & w->mask];
+}
+
+static inline weft_fiber *take_next(struct wf_sched *w)
+{
+    return at_end(w) ? wf_points_take(w) : take_first(w);
 }
 
 int wf_ring_grow(struct wf_sched *w, size_t fibers)
@@ -152,10 +168,10 @@ int wf_ring_grow(struct wf_sched *w, size_t fibers)
 
 /* ---- switching ---------------------------------------------------------- */
 
-static inline void arrive(weft_fiber *f)
+static inline void arrive(const struct wf_sched *w, weft_fiber *f)
 {
     weft_here_.fiber_ = f;
-    weft_here_.credit_ = f->cancelled ? 0 : WF_CREDIT;
+    weft_here_.credit_ = f->cancelled ? 0 : w->credit;
     f->state = WF_RUNNING;
 }
 
@@ -183,7 +199,7 @@ suspend(struct wf_sched *w, void **save, weft_fiber *next)
         weft_here_.fiber_ = NULL;
         weft_here_.credit_ = 0;
     } else {
-        arrive(next);
+        arrive(w, next);
         if (next->unborn) {
             void *top = birth(next);
             before_switch(w, next, &fake);
@@ -219,7 +235,7 @@ WF_SWITCHES static void fiber_main(void *arg)
         wf_stack_unpromise(mine->pool);
         next->unborn = false;
         next->stack = mine;
-        arrive(next);
+        arrive(w, next);
         f = next;
     }
 
@@ -228,7 +244,7 @@ WF_SWITCHES static void fiber_main(void *arg)
         weft_here_.fiber_ = NULL;
         weft_here_.credit_ = 0;
     } else {
-        arrive(next);
+        arrive(w, next);
         if (next->unborn) {
             void *top = birth(next), *nowhere;
             before_switch(w, next, NULL);
@@ -241,14 +257,29 @@ WF_SWITCHES static void fiber_main(void *arg)
 
 /* ---- parking and waking ------------------------------------------------- */
 
+static inline void go_on_with(struct wf_sched *w, weft_fiber *f,
+                              weft_fiber *next)
+{
+    if (next == f)
+        arrive(w, f);
+    else
+        suspend(w, &f->sp, next);
+}
+
+/* Apart, so that the way past it saves no register for this call. */
+__attribute__((noinline)) static void leave_at_end(struct wf_sched *w,
+                                                   weft_fiber *f)
+{
+    go_on_with(w, f, wf_points_take(w));
+}
+
 static inline void leave(struct wf_sched *w, weft_fiber *f)
 {
     wf_watchdog_left(f);
-    weft_fiber *next = take_next(w);
-    if (next == f)
-        arrive(f);
+    if (__builtin_expect(at_end(w), 0))
+        leave_at_end(w, f);
     else
-        suspend(w, &f->sp, next);
+        go_on_with(w, f, take_first(w));
 }
 
 int wf_park(const struct wf_wait_kind *kind, const void *object)
@@ -269,14 +300,19 @@ void wf_wake(weft_fiber *f, int result)
     WF_ASSERT(f->state == WF_PARKED);
     f->kind = NULL;
     f->result = result;
-    push(wf_sched, f);
+    push(wf_sched, f, WF_READY);
+}
+
+static inline void yield(struct wf_sched *w, weft_fiber *f)
+{
+    push(w, f, WF_YIELDED);
+    leave(w, f);
 }
 
 void wf_yield(void)
 {
-    weft_fiber *f = weft_here_.fiber_;
-    push(wf_sched, f);
-    leave(wf_sched, f);
+    wf_sched->quiet = true;
+    yield(wf_sched, weft_here_.fiber_);
 }
 
 void wf_set_cancelled(weft_fiber *f, bool on)
@@ -285,7 +321,8 @@ void wf_set_cancelled(weft_fiber *f, bool on)
     if (!on) f->refused = 0;
     /* One more point without cancellation; then it gives way, since how much
      * it has used up is not known any more. */
-    if (f == weft_here_.fiber_) weft_here_.credit_ = on ? 0 : 1;
+    if (f == weft_here_.fiber_)
+        weft_here_.credit_ = on ? 0 : wf_sched->credit - (WF_CREDIT - 1);
     if (!on || f->state != WF_PARKED || f->aborted || !f->kind->abort) return;
     f->aborted = true;
     if (f->kind->abort(f)) wf_wake(f, -ECANCELED);
@@ -293,7 +330,7 @@ void wf_set_cancelled(weft_fiber *f, bool on)
 
 void wf_fiber_start(weft_fiber *f)
 {
-    push(wf_sched, f);
+    push(wf_sched, f, WF_READY);
 }
 
 /* ---- cancel points ------------------------------------------------------ */
@@ -322,7 +359,13 @@ int weft_pass_slow_(void)
         return wf_misuse(-EPERM, "a call that can wait was made outside a "
                                  "fiber: start one with weft_run");
     }
+    bool spent = true;
+    if (wf_points.fn) { /* each comes here, and the credit goes on below 0 */
+        spent = weft_here_.credit_ < -WF_CREDIT;
+        wf_points.fn(f, false, wf_points.arg);
+    }
     if (f->cancelled) return refuse(f);
+    if (!spent) return 0;
     wf_yield();
     return f->cancelled ? refuse(f) : 0;
 }
@@ -332,14 +375,97 @@ int weft_yield(void)
     weft_fiber *f = weft_here_.fiber_;
     if (!f) return weft_pass_slow_();
     wf_watchdog_at_point();
-    wf_yield();
+    yield(wf_sched, f);
     if (!f->cancelled) return 0;
     weft_here_.credit_ = 0;
     if (f->refused < UINT16_MAX) f->refused++;
     return -ECANCELED;
 }
 
+/* ---- until all is quiet ------------------------------------------------- */
+
+static bool abort_settle(weft_fiber *f)
+{
+    wf_waitq_remove(&wf_sched->settlers, &f->waiter);
+    return true;
+}
+
+static const struct wf_wait_kind to_settle = {"settle", NULL, NULL,
+                                              abort_settle};
+
+int wf_settle(void)
+{
+    return wf_waitq_park(&wf_sched->settlers, &to_settle, wf_sched);
+}
+
+static void wake_settlers(struct wf_sched *w)
+{
+    struct weft_waiter_ *waiter;
+    while ((waiter = wf_waitq_pop(&w->settlers)))
+        wf_wake(waiter->fiber_, 0);
+}
+
+/* ---- a drawn order ------------------------------------------------------ */
+
+uint64_t wf_sched_seed(void)
+{
+    return wf_sched ? wf_sched->opts.seed : 0;
+}
+
+/* Steele and Vigna's splitmix64: any seed will do. */
+static uint64_t draw(struct wf_sched *w)
+{
+    uint64_t z = w->drawn += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static weft_fiber **in_line(const struct wf_sched *w, uint32_t i)
+{
+    return &w->ring[(w->head + i) & w->mask];
+}
+
+/* All that are ready are the next batch. The last place is drawn first: it goes
+ * to the last one that has yielded, who lets all before him go first, or to one
+ * of those behind him, who need not; and so on towards the front. */
+static void draw_batch(struct wf_sched *w)
+{
+    w->batch = w->tail - w->head;
+    for (uint32_t end = w->batch, from = end; end > 1; end--) {
+        if (from == end) from--;
+        while (from > 0 && (*in_line(w, from))->state != WF_YIELDED)
+            from--;
+        uint32_t i = from + (uint32_t)(draw(w) % (end - from));
+        weft_fiber **a = in_line(w, i), **b = in_line(w, end - 1), *kept = *a;
+        *a = *b;
+        *b = kept;
+    }
+}
+
 /* ---- running ------------------------------------------------------------ */
+
+/* Says how far to go until the next turn. */
+static void begin_turn(struct wf_sched *w)
+{
+    w->room = WF_TURN;
+    if (w->opts.seed) {
+        if (w->batch == 0) draw_batch(w);
+        if (w->batch < w->room) w->room = w->batch;
+        w->batch -= w->room; /* all of them run now */
+    }
+    w->stop = w->head + w->room;
+    if (!wf_points.fn) return;
+    w->left = w->room;
+    w->stop = w->head;
+}
+
+static void end_turn(struct wf_sched *w)
+{
+    w->switches += wf_turn_used(w);
+    w->room = w->left = 0;
+    w->stop = w->head;
+}
 
 int wf_sched_open(const struct wf_sched_opts *o)
 {
@@ -358,7 +484,8 @@ int wf_sched_open(const struct wf_sched_opts *o)
         wf_free(w, sizeof *w);
         return -ENOMEM;
     }
-    w->stop = WF_TURN;
+    w->credit = wf_points.fn ? 0 : WF_CREDIT;
+    w->drawn = o->seed;
     wf_sched = w;
     int err = wf_watchdog_open(o->watchdog);
     if (err < 0) wf_sched_close();
@@ -371,22 +498,23 @@ void wf_sched_run(void)
     int stuck = 0;
     while (w->live > 0) {
         bool idle = w->head == w->tail;
+        bool settling = idle && !wf_waitq_empty(&w->settlers);
         w->turns++;
         if (idle)
             for (struct wf_stack_pool *p = w->pools; p; p = p->next)
                 wf_stack_pool_trim(p, wf_now);
-        if (!w->opts.driver.turn(w->opts.driver.self, idle)) {
+        if (!w->opts.driver.turn(w->opts.driver.self, idle && !settling)) {
             if (stuck++)
                 wf_fatal("every fiber waits for another one, again, while "
                          "cleaning up after the first such deadlock");
             w->opts.stuck();
         }
-        w->stop = w->head + WF_TURN;
+        if (settling && w->head == w->tail) wake_settlers(w);
+        begin_turn(w);
         weft_fiber *next = take_next(w);
         wf_watchdog_turn();
         if (next) suspend(w, &w->sp, next);
-        w->switches += WF_TURN - (w->stop - w->head);
-        w->stop = w->head + WF_TURN;
+        end_turn(w);
     }
 }
 

@@ -31,6 +31,13 @@ struct wf_sched {
     size_t live;
     uint64_t next_id, last_id; /* a range of the process's ids */
     int *errno_at;             /* this thread's, found once */
+    int32_t credit;            /* of who arrives: WF_CREDIT, or 0 if watched */
+    bool quiet;                /* for the watcher: this yield is no point */
+    uint32_t room;             /* switches that this turn is good for, */
+    uint32_t left;             /* and those beyond a `stop` for the watcher */
+    uint32_t batch;            /* seeded: who is drawn, but not in this turn */
+    uint64_t drawn;            /* seeded: the state of the generator */
+    weft_waitq_ settlers;
 
     struct wf_sched_opts opts;
     struct wf_stack_pool *pools; /* the default size first */
@@ -50,6 +57,21 @@ extern __thread struct wf_sched *wf_sched;
 
 /* Room in the ring for so many fibers and one more: 0 or -ENOMEM. */
 int wf_ring_grow(struct wf_sched *w, size_t fibers);
+
+/* points.c: take the next fiber past a `stop` that is there for a watcher. */
+weft_fiber *wf_points_take(struct wf_sched *w);
+
+struct wf_points {
+    wf_point_fn *fn;
+    void *arg;
+};
+extern __thread struct wf_points wf_points;
+
+/* How many switches there have been in this turn. */
+static inline uint32_t wf_turn_used(const struct wf_sched *w)
+{
+    return w->room - (w->stop - w->head) - w->left;
+}
 
 /* blocks.c */
 void wf_blocks_fini(struct wf_sched *w);

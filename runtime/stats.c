@@ -21,7 +21,7 @@ void weft_stats_read(weft_stats *ret_stats)
     if (!w) return;
     ret_stats->fibers = w->live;
     ret_stats->spawned = w->spawned;
-    ret_stats->switches = w->switches + WF_TURN - (w->stop - w->head);
+    ret_stats->switches = w->switches + wf_turn_used(w);
     ret_stats->turns = w->turns;
     for (const struct wf_stack_pool *p = w->pools; p; p = p->next) {
         ret_stats->stacks += p->total;

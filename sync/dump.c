@@ -277,7 +277,7 @@ static void show_trees(int fd)
 static void count_ready(weft_fiber *f, void *arg)
 {
     f->marks &= (uint8_t)~WF_C_SHOWN;
-    if (f->state == WF_READY) ++*(size_t *)arg;
+    if (f->state == WF_READY || f->state == WF_YIELDED) ++*(size_t *)arg;
 }
 
 static void show_if_in_circle(weft_fiber *f, void *arg)

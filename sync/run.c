@@ -7,10 +7,13 @@
 #include <weft/debug.h>
 #include <weft/fiber.h>
 
+#include <stdlib.h>
+
 #include "reactor/reactor.h"
 #include "runtime/buffer.h"
 #include "runtime/clock.h"
 #include "runtime/crash.h"
+#include "runtime/leaks.h"
 #include "runtime/os.h"
 #include "sync/background.h"
 #include "sync/child.h"
@@ -24,6 +27,7 @@ struct run {
     void *arg;
     int rc;
     weft_time drain, grace;
+    weft_on_deadlock on_deadlock;
     weft_scope root; /* main's outermost scope: cancelled, all of it is */
     weft_nursery nursery;
 };
@@ -120,6 +124,8 @@ static void stuck(void)
         "outside can wake any\n";
     wf_os_say(2, words, sizeof words - 1);
     weft_dump(2);
+    if (run_here->on_deadlock == WEFT_DEADLOCK_ABORT) abort();
+    wf_leaks_here.deadlocks++;
     wf_scope_cancel(&run_here->root, WEFT_R_DEADLOCK, -EDEADLK, 0,
                     "every fiber waits for another one");
 }
@@ -145,7 +151,8 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
                       .arg = arg,
                       .rc = -ECANCELED,
                       .drain = patience(o->drain),
-                      .grace = patience(o->grace)};
+                      .grace = patience(o->grace),
+                      .on_deadlock = o->on_deadlock};
     struct wf_sched_opts sched = {
         .block_bytes = (sizeof(struct wf_child) + 63) & ~(size_t)63,
         .body = wf_child_run,
@@ -153,6 +160,7 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
         .stack_bytes = o->stack_size ? o->stack_size : STACK,
         .guard_bytes = o->guard_size ? o->guard_size : GUARD,
         .watchdog = o->watchdog,
+        .seed = o->sched_seed,
     };
     weft_scope_init(&run.root); /* a signal may cancel it before main starts */
     wf_clock_open(o->virtual_clock);
@@ -162,6 +170,7 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
                                       .spin = o->spin};
     int err = wf_reactor_open(&reactor, &sched.driver);
     if (err < 0) return err;
+    if (o->on_deadlock == WEFT_DEADLOCK_WAIT) wf_reactor_expect_kick(true);
     err = wf_sched_open(&sched);
     if (err < 0) goto close_reactor;
     if (!o->no_crash_report) err = wf_crash_open();

@@ -17,7 +17,7 @@ enum { MAX_TESTS = 2048, MAX_TEXT = 80 * 1024 };
 
 static const struct test *tests[MAX_TESTS];
 static size_t test_count;
-static unsigned long long seed;
+static unsigned long long seed, order;
 
 static struct {
     const char *path;    /* as it was called */
@@ -40,6 +40,16 @@ void test_register(const struct test *t)
 unsigned long long test_seed(void)
 {
     return seed;
+}
+
+unsigned long long test_order(void)
+{
+    return order;
+}
+
+bool test_takes_an_order(const struct test *t)
+{
+    return t->kind == TEST_VIRTUAL_CLOCK || t->kind == TEST_REAL_CLOCK;
 }
 
 static double seconds(void)
@@ -72,6 +82,7 @@ static void shuffle(void)
 static bool is_wanted(const struct test *t)
 {
     char name[512];
+    if (order && !test_takes_an_order(t)) return false;
     (void)snprintf(name, sizeof(name), "%s/%s", command.program, t->name);
     if (!command.filters[0]) return true;
     for (char **f = command.filters; *f; f++) {
@@ -100,8 +111,9 @@ static void run_and_print(const struct test *t)
     if (outcome == TEST_FAILED) {
         (void)printf("FAILED %s/%s\n", command.program, t->name);
         print_indented(text);
-        (void)printf("    again: %s --seed %llu %s\n", command.path, seed,
-                     t->name);
+        (void)printf("    again: %s --seed %llu ", command.path, seed);
+        if (order) (void)printf("--order %llu ", order);
+        (void)printf("%s\n", t->name);
     } else if (outcome == TEST_SKIPPED) {
         text[strcspn(text, "\n")] = '\0';
         (void)printf("skip   %s/%s: %s\n", command.program, t->name, text);
@@ -114,7 +126,9 @@ static void run_and_print(const struct test *t)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "usage: %s [-v] [--seed N] [--list] [FILTER...]\n",
+    (void)fprintf(stderr,
+                  "usage: %s [-v] [--seed N] [--order N] [--list] "
+                  "[FILTER...]\n",
                   command.program);
     return 2;
 }
@@ -122,6 +136,7 @@ static int usage(void)
 static bool read_command_line(char **argv)
 {
     const char *given = getenv("TEST_SEED");
+    const char *drawn_from = getenv("TEST_ORDER");
     const char *slash = strrchr(argv[0], '/');
     command.path = argv[0];
     command.program = slash ? slash + 1 : argv[0];
@@ -133,6 +148,8 @@ static bool read_command_line(char **argv)
             command.list = true;
         } else if (strcmp(*argv, "--seed") == 0 && argv[1]) {
             given = *++argv;
+        } else if (strcmp(*argv, "--order") == 0 && argv[1]) {
+            drawn_from = *++argv;
         } else {
             return false;
         }
@@ -140,6 +157,7 @@ static bool read_command_line(char **argv)
     command.filters = argv;
     seed = (unsigned long long)time(NULL) * 1000 + (unsigned)getpid() % 1000;
     if (given) seed = strtoull(given, NULL, 0);
+    if (drawn_from) order = strtoull(drawn_from, NULL, 0);
     return true;
 }
 

@@ -13,9 +13,12 @@
  * leaves anything behind: a fiber, a descriptor, a timer, memory of the
  * library, a child process. Whatever it prints is shown only then.
  *
- *     test_sem [-v] [--seed N] [--list] [FILTER...]
+ *     test_sem [-v] [--seed N] [--order N] [--list] [FILTER...]
  *
- * FILTER is a part of "test_sem/release_wakes_the_oldest_waiter".
+ * FILTER is a part of "test_sem/release_wakes_the_oldest_waiter". --order N, or
+ * TEST_ORDER=N in the environment, has the fibers of each TEST that are ready at
+ * the same time run in an order drawn from N instead of in line. Only those
+ * tests run then: what takes no order is the same in all.
  */
 #ifndef HARNESS_H
 #define HARNESS_H
@@ -26,6 +29,8 @@
 enum test_kind {
     TEST_VIRTUAL_CLOCK, /* in a fiber of weft_run, on the virtual clock */
     TEST_REAL_CLOCK,    /* in a fiber of weft_run, on the real clock */
+    TEST_VIRTUAL_FIFO,  /* the same two, but always */
+    TEST_REAL_FIFO,     /* first come first served */
     TEST_NO_RUN,        /* without weft_run, or with the body's own */
     TEST_DIES           /* without weft_run; has to die, with a sentence */
 };
@@ -43,6 +48,10 @@ struct test {
 
 /** A test in a fiber on the real clock: for what only a kernel can show. */
 #define TEST_REAL(id) TEST_OF_KIND_(id, TEST_REAL_CLOCK, 0)
+
+/** A test that says in which order ready fibers run: never in a drawn one. */
+#define TEST_FIFO(id)      TEST_OF_KIND_(id, TEST_VIRTUAL_FIFO, 0)
+#define TEST_FIFO_REAL(id) TEST_OF_KIND_(id, TEST_REAL_FIFO, 0)
 
 /** A test outside of weft_run: for plain data, or to call weft_run itself. */
 #define TEST_PLAIN(id) TEST_OF_KIND_(id, TEST_NO_RUN, 0)
@@ -79,6 +88,9 @@ struct test {
 /** The seed of this run, for a test that draws numbers of its own. */
 unsigned long long test_seed(void);
 
+/** The order that was asked for, or 0: first come first served. */
+unsigned long long test_order(void);
+
 /** Whether all is many times slower here: a sanitizer, Valgrind, emulation. */
 bool test_is_slow(void);
 
@@ -90,6 +102,7 @@ enum test_outcome { TEST_PASSED, TEST_FAILED, TEST_SKIPPED };
  */
 enum test_outcome test_run(const struct test *t, char *text, size_t len);
 
+bool test_takes_an_order(const struct test *t);
 void test_register(const struct test *t);
 _Noreturn void test_skip(const char *reason);
 _Noreturn void test_fail(const char *file, int line, const char *format, ...)

@@ -175,6 +175,11 @@ static void note_left_over(const struct snapshot *before,
     }
 }
 
+static bool runs_in_a_fiber(const struct test *t)
+{
+    return t->kind != TEST_NO_RUN && t->kind != TEST_DIES;
+}
+
 static int run_body(void *arg)
 {
     const struct test *t = arg;
@@ -185,7 +190,11 @@ static int run_body(void *arg)
 static void run_in_fiber(const struct test *t)
 {
     struct test copy = *t;
-    weft_run_opts opts = {.virtual_clock = t->kind == TEST_VIRTUAL_CLOCK};
+    weft_run_opts opts = {
+        .virtual_clock =
+            t->kind == TEST_VIRTUAL_CLOCK || t->kind == TEST_VIRTUAL_FIFO,
+        .sched_seed = test_takes_an_order(t) ? test_order() : 0,
+    };
     int err = weft_run(run_body, &copy, &opts);
     if (err == 0) return;
 
@@ -201,10 +210,10 @@ static _Noreturn void test_process(const struct test *t)
     char left[512] = "";
 
     snapshot_take(&before);
-    if (t->kind == TEST_NO_RUN || t->kind == TEST_DIES) {
-        t->body();
-    } else {
+    if (runs_in_a_fiber(t)) {
         run_in_fiber(t);
+    } else {
+        t->body();
     }
     snapshot_take(&after);
 
@@ -367,11 +376,6 @@ static enum test_outcome judge(const struct test *t, int status,
 }
 
 /* The first part of what the test printed; static, as nothing is allocated. */
-static bool runs_in_a_fiber(const struct test *t)
-{
-    return t->kind == TEST_VIRTUAL_CLOCK || t->kind == TEST_REAL_CLOCK;
-}
-
 static const char *read_output(int fd)
 {
     static char output[64 * 1024];

@@ -32,7 +32,7 @@ static weft_fd dial(void)
     return conn;
 }
 
-TEST_REAL(acceptors_are_served_in_the_order_in_which_they_came)
+TEST_FIFO_REAL(acceptors_are_served_in_the_order_in_which_they_came)
 {
     enum { MANY = 10 };
     struct call a[MANY];

@@ -204,7 +204,7 @@ TEST(chn_09_a_sender_that_is_done_does_not_disturb_another)
     close_ints(&n, c);
 }
 
-TEST(parked_senders_and_receivers_are_served_in_order)
+TEST_FIFO(parked_senders_and_receivers_are_served_in_order)
 {
     weft_nursery n;
     weft_chan *c = open_ints(&n, 2);

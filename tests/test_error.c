@@ -322,7 +322,7 @@ static size_t print_error(int code, char *text, size_t len)
     return (size_t)n;
 }
 
-TEST(an_error_is_printed_with_its_record_and_its_group)
+TEST_FIFO(an_error_is_printed_with_its_record_and_its_group)
 {
     char text[4096];
     weft_nursery n;
@@ -364,7 +364,7 @@ static int returns_out_of_a_block(void)
     return rc;
 }
 
-TEST(err_06_each_failure_that_nobody_receives_goes_to_the_hook_once)
+TEST_FIFO(err_06_each_failure_that_nobody_receives_goes_to_the_hook_once)
 {
     weft_nursery n;
     weft_nursery_opts opts = {.policy = WEFT_SUPERVISE};

@@ -52,7 +52,7 @@ TEST(evb_01_set_wakes_the_waiter_though_clear_follows)
     CHECK_EQ(w.result, 0);
 }
 
-TEST(evb_02_set_wakes_all_in_order)
+TEST_FIFO(evb_02_set_wakes_all_in_order)
 {
     weft_event e = WEFT_EVENT_INIT;
     weft_nursery n;
@@ -156,7 +156,7 @@ TEST(a_wait_in_a_deadline_times_out)
     CHECK_EQ(weft_event_wait(&e), 0);
 }
 
-TEST(waiters_cancelled_in_the_middle_leave_the_others_in_order)
+TEST_FIFO(waiters_cancelled_in_the_middle_leave_the_others_in_order)
 {
     weft_event e = WEFT_EVENT_INIT;
     weft_nursery n;

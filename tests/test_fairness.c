@@ -23,7 +23,7 @@ static int says_three_times(void *arg)
     return 0;
 }
 
-TEST(yielding_fibers_take_turns)
+TEST_FIFO(yielding_fibers_take_turns)
 {
     int rc;
     WEFT_NURSERY(n, rc) {
@@ -35,7 +35,7 @@ TEST(yielding_fibers_take_turns)
     CHECK_STR(order, "abcabcabc");
 }
 
-TEST(one_yield_lets_every_ready_fiber_run_once)
+TEST_FIFO(one_yield_lets_every_ready_fiber_run_once)
 {
     int rc;
     WEFT_NURSERY(n, rc) {
@@ -64,7 +64,7 @@ static int says(void *arg)
     return 0;
 }
 
-TEST(woken_and_new_fibers_share_one_line)
+TEST_FIFO(woken_and_new_fibers_share_one_line)
 {
     int rc;
     weft_sem_init(&gate, 0, 0);

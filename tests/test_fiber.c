@@ -142,7 +142,7 @@ static int write_order(void *arg)
     return 0;
 }
 
-TEST(fibers_run_in_the_order_in_which_they_became_ready)
+TEST_FIFO(fibers_run_in_the_order_in_which_they_became_ready)
 {
     int rc;
     WEFT_NURSERY(n, rc) {

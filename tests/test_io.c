@@ -370,7 +370,7 @@ TEST(a_pipe_is_read_and_written_by_two_fibers)
     CHECK_EQ(weft_close(p[0]), 0);
 }
 
-TEST(readers_of_a_datagram_socket_are_served_in_order)
+TEST_FIFO(readers_of_a_datagram_socket_are_served_in_order)
 {
     enum { READERS = 8 };
     weft_fd p[2];

@@ -144,7 +144,7 @@ static int write_one(void *arg)
     return note_return(c, weft_write(c->fd, c->buf, 1));
 }
 
-TEST(writers_of_a_datagram_socket_are_all_served_in_order)
+TEST_FIFO(writers_of_a_datagram_socket_are_all_served_in_order)
 {
     enum { WRITERS = 5 };
     struct call w[WRITERS];
@@ -179,7 +179,7 @@ TEST(writers_of_a_datagram_socket_are_all_served_in_order)
 }
 
 /* There is room again, but those who wait for it have not been told yet. */
-TEST(a_newcomer_does_not_pass_the_writers_who_wait)
+TEST_FIFO(a_newcomer_does_not_pass_the_writers_who_wait)
 {
     struct call w[2];
     weft_fd p[2];
@@ -238,7 +238,7 @@ static int read_one_datagram(void *arg)
     return note_return(c, weft_read(c->fd, c->buf, sizeof c->buf));
 }
 
-TEST(datagrams_that_came_together_wake_as_many_readers)
+TEST_FIFO(datagrams_that_came_together_wake_as_many_readers)
 {
     struct call r[4];
     weft_fd p[2];
@@ -282,7 +282,7 @@ static int steal_a_connection(void *arg)
 
 /* Both become ready in one poll, the thief first; the acceptor then finds
  * nothing, and has to wait again: before those who came after it. */
-TEST_REAL(an_acceptor_that_finds_nothing_keeps_its_place_in_line)
+TEST_FIFO_REAL(an_acceptor_that_finds_nothing_keeps_its_place_in_line)
 {
     struct call a[3];
     weft_fd p[2], listener;

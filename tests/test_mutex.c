@@ -58,7 +58,7 @@ TEST(mtx_01_a_mutex_does_not_nest_and_is_unlocked_once)
     CHECK_EQ(weft_mutex_unlock(&m), 0);
 }
 
-TEST(mtx_02_an_unlocked_mutex_is_the_oldest_waiters)
+TEST_FIFO(mtx_02_an_unlocked_mutex_is_the_oldest_waiters)
 {
     weft_mutex m = WEFT_MUTEX_INIT;
     weft_nursery n;
@@ -102,7 +102,7 @@ TEST(mtx_03_a_mutex_whose_owner_ended_is_reported_to_all)
     CHECK_EQ(weft_mutex_unlock(&m), 0);
 }
 
-TEST(mtx_03_every_waiter_of_a_dead_owner_is_woken)
+TEST_FIFO(mtx_03_every_waiter_of_a_dead_owner_is_woken)
 {
     weft_mutex a = WEFT_MUTEX_INIT;
     weft_nursery n, waiters;
@@ -124,7 +124,7 @@ TEST(mtx_03_every_waiter_of_a_dead_owner_is_woken)
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
 }
 
-TEST(a_waiter_told_of_the_owners_death_is_not_cancelled_any_more)
+TEST_FIFO(a_waiter_told_of_the_owners_death_is_not_cancelled_any_more)
 {
     weft_mutex m = WEFT_MUTEX_INIT;
     weft_nursery n;
@@ -307,7 +307,7 @@ TEST(mtx_08_never_two_inside)
     CHECK_EQ(entries, 50);
 }
 
-TEST(a_lock_handed_over_survives_a_cancel_in_the_same_turn)
+TEST_FIFO(a_lock_handed_over_survives_a_cancel_in_the_same_turn)
 {
     weft_mutex m = WEFT_MUTEX_INIT;
     weft_nursery n;

@@ -77,7 +77,7 @@ static void check_errors(const int *codes, size_t n)
     check_errors((const int[]){__VA_ARGS__},                                   \
                  sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
 
-TEST(nur_01_children_start_in_order_once_the_body_waits)
+TEST_FIFO(nur_01_children_start_in_order_once_the_body_waits)
 {
     weft_nursery n;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
@@ -151,7 +151,7 @@ TEST(nur_04_a_failed_body_cancels_its_children)
     CHECK_EQ(seen_body_reason, 2);
 }
 
-TEST(nur_05_two_failures_are_kept_in_the_order_of_completion)
+TEST_FIFO(nur_05_two_failures_are_kept_in_the_order_of_completion)
 {
     weft_nursery n;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
@@ -352,7 +352,7 @@ TEST(nur_21_a_closing_nursery_takes_children_of_its_children)
     CHECK_STR(order, "");
 }
 
-TEST(nur_22_sixteen_failures_are_kept_and_the_others_counted)
+TEST_FIFO(nur_22_sixteen_failures_are_kept_and_the_others_counted)
 {
     weft_nursery n;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);

@@ -244,7 +244,7 @@ static int leaves_three_failures(void)
     return rc;
 }
 
-TEST(the_hook_for_lost_failures_may_fail_and_is_told_of_each)
+TEST_FIFO(the_hook_for_lost_failures_may_fail_and_is_told_of_each)
 {
     weft_on_unhandled(fails_in_its_turn);
     CHECK_EQ(leaves_three_failures(), 7);

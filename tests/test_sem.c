@@ -79,7 +79,7 @@ static int holds_twice(void *arg)
     return 0;
 }
 
-TEST(sem_02_permits_go_round_in_order)
+TEST_FIFO(sem_02_permits_go_round_in_order)
 {
     weft_nursery n;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
@@ -90,7 +90,7 @@ TEST(sem_02_permits_go_round_in_order)
     CHECK_STR(order, "123123");
 }
 
-TEST(sem_03_a_release_passes_over_cancelled_waiters)
+TEST_FIFO(sem_03_a_release_passes_over_cancelled_waiters)
 {
     weft_sem s = WEFT_SEM_INIT(0, 0);
     weft_nursery n;
@@ -175,7 +175,7 @@ static int takes_and_spawns(void *arg)
     return weft_spawn(s->n, notes_its_turn, NULL);
 }
 
-TEST(sem_07_all_who_were_granted_run_before_a_new_fiber)
+TEST_FIFO(sem_07_all_who_were_granted_run_before_a_new_fiber)
 {
     weft_sem s = WEFT_SEM_INIT(0, 0);
     weft_nursery n, waiters;
@@ -223,7 +223,7 @@ TEST(a_permit_handed_over_survives_a_cancel_in_the_same_turn)
     CHECK_EQ(weft_sem_value(&s), 0);
 }
 
-TEST(nobody_passes_the_oldest_waiter)
+TEST_FIFO(nobody_passes_the_oldest_waiter)
 {
     weft_sem s = WEFT_SEM_INIT(1, 0);
     weft_nursery n;
@@ -243,7 +243,7 @@ TEST(nobody_passes_the_oldest_waiter)
     CHECK_EQ(weft_sem_value(&s), 0);
 }
 
-TEST(a_cancelled_oldest_waiter_lets_in_those_behind_it)
+TEST_FIFO(a_cancelled_oldest_waiter_lets_in_those_behind_it)
 {
     weft_sem s = WEFT_SEM_INIT(2, 0);
     weft_nursery n;
@@ -273,7 +273,7 @@ TEST(an_oldest_waiter_that_timed_out_lets_in_those_behind_it)
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
 }
 
-TEST(a_cancelled_waiter_in_the_middle_lets_nobody_pass)
+TEST_FIFO(a_cancelled_waiter_in_the_middle_lets_nobody_pass)
 {
     weft_sem s = WEFT_SEM_INIT(1, 0);
     weft_nursery n;
@@ -289,7 +289,7 @@ TEST(a_cancelled_waiter_in_the_middle_lets_nobody_pass)
     CHECK_EQ(t[2].result, 0);
 }
 
-TEST(a_cancelled_oldest_waiter_uncovers_another_that_has_to_wait)
+TEST_FIFO(a_cancelled_oldest_waiter_uncovers_another_that_has_to_wait)
 {
     weft_sem s = WEFT_SEM_INIT(1, 0);
     weft_nursery n;

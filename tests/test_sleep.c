@@ -88,7 +88,7 @@ static int sleeps_until(void *arg)
     return 0;
 }
 
-TEST(sco_24_equal_moments_wake_in_the_order_of_going_to_sleep)
+TEST_FIFO(sco_24_equal_moments_wake_in_the_order_of_going_to_sleep)
 {
     int rc;
     weft_time at = weft_after(WEFT_MSEC(3));
@@ -105,7 +105,7 @@ TEST(sco_24_equal_moments_wake_in_the_order_of_going_to_sleep)
     }
 }
 
-TEST(equal_moments_wake_in_order_though_they_were_asked_for_at_other_times)
+TEST_FIFO(equal_moments_wake_in_order_though_they_were_asked_for_at_other_times)
 {
     int rc;
     weft_time at = weft_after(WEFT_SEC(100));
@@ -133,7 +133,7 @@ static int had_a_deadline_and_sleeps(void *arg)
     return sleeps_until(arg);
 }
 
-TEST(who_had_a_deadline_at_that_moment_has_no_earlier_place_among_sleepers)
+TEST_FIFO(who_had_a_deadline_at_that_moment_has_no_earlier_place_among_sleepers)
 {
     int rc;
     weft_time at = weft_after(WEFT_MSEC(50));
@@ -179,7 +179,7 @@ static weft_time random_span(void)
     return 1 + (weft_time)(r % (UINT64_C(1) << (r >> 48) % 45));
 }
 
-TEST(any_set_of_sleeps_wakes_in_the_order_of_its_moments)
+TEST_FIFO(any_set_of_sleeps_wakes_in_the_order_of_its_moments)
 {
     int rc;
     random_state = test_seed() | 1;
@@ -291,7 +291,7 @@ static int wakes_and_cancels(void *arg)
     return 0;
 }
 
-TEST(a_sleep_that_is_over_is_not_undone_by_a_cancel_in_the_same_turn)
+TEST_FIFO(a_sleep_that_is_over_is_not_undone_by_a_cancel_in_the_same_turn)
 {
     weft_nursery n;
     weft_scope s;

@@ -19,7 +19,7 @@ static int works_for_a_while(void *arg)
     return err;
 }
 
-TEST(spn_08_the_limit_is_never_exceeded_and_all_get_in)
+TEST_FIFO(spn_08_the_limit_is_never_exceeded_and_all_get_in)
 {
     static unsigned numbers[20];
     weft_nursery n;
@@ -99,7 +99,7 @@ static void queue_close(struct queue *q)
     CHECK_EQ(weft_nursery_close(&q->outer, 0), 0);
 }
 
-TEST(places_are_given_in_the_order_they_were_asked_for)
+TEST_FIFO(places_are_given_in_the_order_they_were_asked_for)
 {
     struct queue q;
     queue_up(&q, 4);
@@ -202,7 +202,7 @@ static int cancels_the_asker(void *arg)
     return 0;
 }
 
-TEST(a_place_that_was_given_survives_a_later_cancel)
+TEST_FIFO(a_place_that_was_given_survives_a_later_cancel)
 {
     struct queue q;
     queue_up(&q, 1);

@@ -38,12 +38,22 @@
 
 WEFT_BEGIN_DECLS
 
+/** When every fiber waits for another one and nothing outside can wake any. */
+typedef enum weft_on_deadlock {
+    WEFT_DEADLOCK_REPORT = 0, /* say who waits for whom, and cancel main */
+    WEFT_DEADLOCK_ABORT,      /* say it, and abort the program */
+    WEFT_DEADLOCK_WAIT        /* wait all the same */
+} weft_on_deadlock;
+
 typedef struct weft_run_opts {
     size_t stack_size;    /* of a fiber, usable bytes; 0: 64 KiB */
     size_t guard_size;    /* of the unusable region below it; 0: 64 KiB */
     bool handle_signals;  /* the first SIGINT or SIGTERM cancels main with
                              WEFT_R_SIGNAL; the second one ends the process */
     bool virtual_clock;   /* time jumps to the next timer when all wait */
+    uint64_t sched_seed;  /* not 0: fibers that are ready at the same time run
+                             in an order drawn from this number, not in line;
+                             who becomes ready meanwhile comes after them */
     weft_time drain;      /* of background work when main has returned: let it
                              go on so long before it is cancelled, */
     weft_time grace;      /* and so long for its end; 0: five seconds each,
@@ -51,6 +61,7 @@ typedef struct weft_run_opts {
     weft_time watchdog;   /* report a fiber that runs so long without a cancel
                              point; 0: a second in debug builds, else never;
                              less: never. See above. */
+    weft_on_deadlock on_deadlock;
     bool no_crash_report; /* leave SIGSEGV and SIGBUS alone */
     weft_time spin;       /* poll this long before sleeping; 0: do not */
 } weft_run_opts;
