@@ -15,7 +15,7 @@ export QUICK
 
 # The servers' benchmarks come last: churn leaves ports behind that keep the
 # kernel busy a minute later.
-order='switch yield spawn pingpong chan mutex timer skynet sleepers memory
+order='switch yield spawn structured pingpong chan mutex timer skynet sleepers memory
        http echo'
 
 BENCH_JSON=$out/bench.json
