@@ -17,7 +17,7 @@ enum { MAX_TESTS = 2048, MAX_TEXT = 80 * 1024 };
 
 static const struct test *tests[MAX_TESTS];
 static size_t test_count;
-static unsigned long long seed, order;
+static unsigned long long seed, order, last_order;
 
 static struct {
     const char *path;    /* as it was called */
@@ -133,6 +133,14 @@ static int usage(void)
     return 2;
 }
 
+/* "7", or "1-20". */
+static void read_orders(const char *text)
+{
+    char *end;
+    order = last_order = strtoull(text, &end, 0);
+    if (*end == '-') last_order = strtoull(end + 1, NULL, 0);
+}
+
 static bool read_command_line(char **argv)
 {
     const char *given = getenv("TEST_SEED");
@@ -157,8 +165,20 @@ static bool read_command_line(char **argv)
     command.filters = argv;
     seed = (unsigned long long)time(NULL) * 1000 + (unsigned)getpid() % 1000;
     if (given) seed = strtoull(given, NULL, 0);
-    if (drawn_from) order = strtoull(drawn_from, NULL, 0);
+    if (drawn_from) read_orders(drawn_from);
     return true;
+}
+
+static void run_all(void)
+{
+    for (size_t i = 0; i < test_count; i++) {
+        if (!is_wanted(tests[i])) continue;
+        if (command.list) {
+            (void)printf("%s/%s\n", command.program, tests[i]->name);
+        } else {
+            run_and_print(tests[i]);
+        }
+    }
 }
 
 int main(int argc, char **argv)
@@ -168,15 +188,12 @@ int main(int argc, char **argv)
 
     double start = seconds();
     if (!command.list) shuffle();
-    for (size_t i = 0; i < test_count; i++) {
-        if (!is_wanted(tests[i])) continue;
-        if (command.list) {
-            (void)printf("%s/%s\n", command.program, tests[i]->name);
-        } else {
-            run_and_print(tests[i]);
-        }
-    }
+    run_all();
     if (command.list) return 0;
+    while (order < last_order) {
+        order++;
+        run_all();
+    }
 
     if (outcomes[TEST_FAILED] || command.verbose) {
         (void)printf("seed %llu\n", seed);

@@ -17,8 +17,9 @@
  *
  * FILTER is a part of "test_sem/release_wakes_the_oldest_waiter". --order N, or
  * TEST_ORDER=N in the environment, has the fibers of each TEST that are ready at
- * the same time run in an order drawn from N instead of in line. Only those
- * tests run then: what takes no order is the same in all.
+ * the same time run in an order drawn from N instead of in line; 1-20 does so
+ * for each of these. Only those tests run then: what takes no order is the same
+ * in all.
  */
 #ifndef HARNESS_H
 #define HARNESS_H
