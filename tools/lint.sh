@@ -223,12 +223,15 @@ executable_stacks() {
         /GNU_STACK.*RWE/ { print file ": has an executable stack" }'
 }
 
-# The program in the README is one.
+# The programs in the README are such.
 readme() {
-    awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md \
-        >"$scratch/readme.c"
-    "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only \
-        "$scratch/readme.c" >/dev/null 2>&1 || echo "README.md: its program does not compile"
+    awk -v out="$scratch/readme" '/^```c$/ { inside = 1; n++; next }
+        /^```$/ { inside = 0 } inside { print >(out n ".c") }' README.md
+    for program in "$scratch"/readme*.c; do
+        "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude \
+            -fsyntax-only "$program" >/dev/null 2>&1 ||
+            echo "README.md: ${program##*/} of its programs does not compile"
+    done
 }
 
 found=$(
