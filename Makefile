@@ -107,8 +107,8 @@ $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test suite orders memcheck memorders check lint bench bench-programs \
-        examples install clean help FORCE
+.PHONY: all test suite orders memcheck memorders sweep sweep-here check \
+        lint bench bench-programs examples install clean help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
 TOTALS ?=
@@ -152,6 +152,22 @@ CASES := $(patsubst %,/%_,nur spn pol sco shd cp err cln gat wai loc gen bgt \
          clk dlk)
 memorders: ## the cases of the contract in all orders, under Valgrind
 	+@$(AGAIN) orders BUILD=valgrind RUNNER='$(MEMCHECK)' FILTER='$(CASES)'
+
+sweep: ## each fiber cancelled at each cancel point, each allocation failed
+	+@$(AGAIN) sweep-here BUILD=hostile
+
+# In eight orders each, which takes seconds; SWEEP_ORDERS=100 takes minutes.
+SWEEPS = $(filter $(OUT)/tests/test_sweep%,$(TESTS))
+sweep-here: export SWEEP_ORDERS ?= 8
+sweep-here: export TEST_TIMEOUT ?= 600
+sweep-here: export SWEEP_TOTALS = $(CURDIR)/$(OUT)/swept
+sweep-here: $(SWEEPS)
+	@echo '== $(notdir $(OUT))' && rm -f $(OUT)/totals $(SWEEP_TOTALS)
+	@TOTALS=$(OUT)/totals tools/run-tests.sh '$(RUNNER)' '$(FILTER)' $(SWEEPS)
+	@awk '{ s += $$1; p += $$2; a += $$3 } END { printf \
+	    "%d scenarios, %d points struck, %d allocations failed\n", s, p, a }' \
+	    $(SWEEP_TOTALS)
+	@$(SUM) $(OUT)/totals
 
 check: ## all that should hold before a commit
 	+@$(AGAIN) examples bench-programs

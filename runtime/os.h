@@ -56,6 +56,10 @@ enum wf_call {
 int wf_hostile(enum wf_call call);
 /* How much of a transfer of `len` octets to ask for. */
 size_t wf_hostile_cut(enum wf_call call, size_t len);
+/* For tests: this call fails at its use-th use from now on (0: never), with
+ * ENOMEM, once or with all that follow; and how often it was used since. */
+void wf_hostile_fail(enum wf_call call, long use, bool lasting);
+long wf_hostile_uses(enum wf_call call);
 #else
 static inline int wf_hostile(enum wf_call call)
 {

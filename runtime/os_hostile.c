@@ -18,6 +18,7 @@
 
 #ifdef WEFT_HOSTILE
 #include <stdlib.h>
+#include <string.h>
 
 static __thread struct {
     bool read, cut, interrupt;
@@ -50,6 +51,21 @@ static uint64_t next_random(void)
     plan.random ^= plan.random >> 7;
     plan.random ^= plan.random << 17;
     return plan.random;
+}
+
+void wf_hostile_fail(enum wf_call call, long use, bool lasting)
+{
+    if (!plan.read) read_plan();
+    plan.call = (long)call;
+    plan.nth = lasting ? 0 : use;
+    plan.after = lasting ? use : 0;
+    plan.error = ENOMEM;
+    memset(plan.uses, 0, sizeof plan.uses);
+}
+
+long wf_hostile_uses(enum wf_call call)
+{
+    return plan.uses[call];
 }
 
 int wf_hostile(enum wf_call call)

@@ -299,7 +299,9 @@ void weft_foreach_leave_(weft_foreach_ *f)
     weft_error *said = wf_error_take(self);
     int lost = close_block(f);
     (void)lost;
+    const weft_error bare = {.code = f->gen_.nursery_.first_};
     weft_error *group = wf_error_take(self); /* the hook may fail in its turn */
+    if (bare.code && !group) wf_error_unhandled(&bare); /* no memory for one */
     for (const weft_error *e = group; e; e = e->next)
         wf_error_unhandled(e);
     wf_error_free(group);

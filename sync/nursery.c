@@ -149,34 +149,35 @@ weft_nursery *weft_nursery_exit_(weft_nursery *n)
     return NULL;
 }
 
-/* Takes what the body itself returns, and so what reaches the caller, out of
- * the group; NULL if it did not fail. */
-static weft_error *take_returned(weft_error **group, const weft_fiber *f,
-                                 int rc)
+/* The failures of this group that nobody will receive. What the body itself
+ * returns, if it failed, is on its way to the caller. */
+static void tell_of_lost(const weft_nursery *n, const weft_error *group,
+                         uint64_t body, int body_rc)
 {
-    weft_error **at = group;
-    while (*at && (rc >= 0 || (*at)->fiber != f->id || (*at)->code != rc))
-        at = (weft_error **)(uintptr_t) & (*at)->next;
-    weft_error *said = *at;
-    if (!said) return NULL;
-    *at = (weft_error *)(uintptr_t)said->next;
-    said->next = NULL;
-    return said;
+    const weft_error bare = {.code = n->first_}; /* no memory for a record */
+    if (n->first_ != body_rc && n->first_ != (group ? group->code : 0))
+        wf_error_unhandled(&bare);
+    for (const weft_error *e = group; e; e = e->next) {
+        if (e->fiber == body && e->code == body_rc)
+            body_rc = 0; /* once: its closers are called by the same fiber */
+        else
+            wf_error_unhandled(e);
+    }
 }
 
-/* Only a return or a goto leaves it open. What the body itself returns is on
- * its way to the caller; what a child or a closer failed with is not. */
+/* Only a return or a goto leaves it open. The record of what is returned stays
+ * with the fiber. */
 void weft_nursery_leave_(weft_nursery *n)
 {
     if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_CLOSED) return;
     weft_fiber *f = wf_self();
     wf_check_innermost(&n->scope_);
-    int rc = *n->rc_, lost = weft_nursery_close(n, rc);
-    if (lost >= 0 || !n->first_) return;
+    int rc = *n->rc_;
+    bool stopped = rc == -ECANCELED && n->scope_.cause_;
+    weft_error *said = wf_error_take(f);
+    (void)!weft_nursery_close(n, rc);
     weft_error *group = wf_error_take(f); /* the hook may fail in its turn */
-    weft_error *said = take_returned(&group, f, rc);
-    for (const weft_error *e = group; e; e = e->next)
-        wf_error_unhandled(e);
+    if (n->first_) tell_of_lost(n, group, f->id, rc < 0 && !stopped ? rc : 0);
     wf_error_free(group);
     wf_error_give(f, said);
 }

@@ -26,6 +26,8 @@ static struct {
     bool verbose, list;
 } command;
 
+static void (*at_end)(void);
+
 static unsigned outcomes[3]; /* by enum test_outcome */
 
 void test_register(const struct test *t)
@@ -35,6 +37,11 @@ void test_register(const struct test *t)
         abort();
     }
     tests[test_count++] = t;
+}
+
+void test_at_end(void (*fn)(void))
+{
+    at_end = fn;
 }
 
 unsigned long long test_seed(void)
@@ -195,6 +202,7 @@ int main(int argc, char **argv)
         run_all();
     }
 
+    if (at_end) at_end();
     if (outcomes[TEST_FAILED] || command.verbose) {
         (void)printf("seed %llu\n", seed);
     }

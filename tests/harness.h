@@ -105,6 +105,9 @@ enum test_outcome test_run(const struct test *t, char *text, size_t len);
 
 bool test_takes_an_order(const struct test *t);
 void test_register(const struct test *t);
+
+/** Has fn called once all tests of the program have run: for a last line. */
+void test_at_end(void (*fn)(void));
 _Noreturn void test_skip(const char *reason);
 _Noreturn void test_fail(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -387,3 +387,37 @@ TEST_FIFO(err_06_each_failure_that_nobody_receives_goes_to_the_hook_once)
     CHECK_EQ(hook_calls, 6);
     weft_on_unhandled(NULL);
 }
+
+static int fails_with_eio(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static int lost_codes;
+
+static void note_lost(const weft_error *e)
+{
+    lost_codes += e->code;
+}
+
+static int returns_out_of_a_nursery(void)
+{
+    int rc;
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, fails_with_eio, NULL), 0);
+        return weft_fail(-EPROTO, "mine");
+    }
+    return rc;
+}
+
+TEST(a_return_out_of_a_block_keeps_the_record_of_what_it_returns)
+{
+    weft_on_unhandled(note_lost);
+    CHECK_EQ(returns_out_of_a_nursery(), -EPROTO);
+    weft_on_unhandled(NULL);
+    CHECK(weft_last_error() != NULL);
+    CHECK_EQ(weft_last_error()->code, -EPROTO);
+    CHECK_STR(weft_last_error()->msg, "mine");
+    CHECK_EQ(lost_codes, -EIO); /* and the child's has been told */
+}
