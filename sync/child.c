@@ -60,10 +60,11 @@ void wf_nursery_keep(weft_nursery *n, weft_fiber *f, int code)
 
 unsigned wf_nursery_stopped_by(const weft_nursery *n)
 {
-    if (!n->scope_.cause_) return 0; /* only that child, by itself */
-    if (n->scope_.cause_->kind == WEFT_R_DAEMON) return 0; /* as it should */
-    return n->scope_.cause_ == &n->scope_.reason_ ? WF_N_STOPPED_HERE
-                                                  : WF_N_STOPPED_OUTSIDE;
+    const weft_reason *cause = n->scope_.cause_;
+    if (!cause) return 0; /* only that child, by itself */
+    if (cause != &n->scope_.reason_) return WF_N_STOPPED_OUTSIDE;
+    /* Daemons that are left alone are stopped as they should. */
+    return cause->kind == WEFT_R_DAEMON ? 0 : WF_N_STOPPED_HERE;
 }
 
 /* ---- a child's life ----------------------------------------------------- */
@@ -148,6 +149,18 @@ static bool detach(struct wf_child *c, const struct wf_ending *e)
     return wf_starting_ended(f, e);
 }
 
+/* What is called here may defer and bind in its turn. */
+__attribute__((noinline)) static void clear(struct wf_child *c)
+{
+    do {
+        while (*wf_attached(&c->fiber, WF_A_DEFERRED))
+            wf_deferred_run(c);
+        wf_locals_drop(c);
+    } while (c->locals || *wf_attached(&c->fiber, WF_A_PRIVATE) ||
+             *wf_attached(&c->fiber, WF_A_DEFERRED));
+    check_all_ended(c, "what was called at the end of");
+}
+
 /* The end of a child that somebody has to be told of. */
 __attribute__((noinline)) static void conclude(struct wf_child *c, int rc)
 {
@@ -160,10 +173,6 @@ __attribute__((noinline)) static void conclude(struct wf_child *c, int rc)
         /* on_exit and the hook may lock, and open scopes */
         tell_nursery(n, &c->fiber, &e);
     }
-    /* What was called may have deferred in its turn. */
-    while (*wf_attached(&c->fiber, WF_A_DEFERRED))
-        wf_deferred_run(c);
-    wf_privates_drop(c);
     check_all_ended(c, "what was called at the end of");
 }
 
@@ -172,7 +181,7 @@ static void finish(struct wf_child *c, int rc)
     weft_nursery *n = c->fiber.nursery;
     check_all_ended(c, "the function of");
     if (rc < 0 || c->fiber.attached || n->opts_.on_exit) conclude(c, rc);
-    if (c->locals) wf_locals_drop(c);
+    if (c->locals || c->fiber.attached) clear(c);
     if (c->held) wf_mutexes_orphaned(c->held);
     if (wf_timer_armed(&c->u.timer))
         wf_timer_disarm(wf_reactor_wheel(), &c->u.timer);

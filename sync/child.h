@@ -226,10 +226,9 @@ void wf_deferred_run(struct wf_child *c);
 void wf_owned_run(weft_nursery *n);
 void wf_owned_close(void); /* the thread's table, at the end of the run */
 
-/* One more fiber sees these; c sees them no more, and its private ones. */
+/* One more fiber sees these; c sees them no more, nor its private ones. */
 struct wf_binding *wf_locals_inherit(struct wf_binding *b);
 void wf_locals_drop(struct wf_child *c);
-void wf_privates_drop(struct wf_child *c);
 
 /* ---- spawn.c, child.c --------------------------------------------------- */
 

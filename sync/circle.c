@@ -196,9 +196,11 @@ bool wf_circles_mark(void)
     bool found = false;
     bool more = sweep(begin);
     while (more) {
-        while (sweep(strike_waiting_for_nobody) |
-               sweep(strike_awaited_by_nobody))
-            continue;
+        bool struck;
+        do {
+            struck = sweep(strike_waiting_for_nobody);
+            if (sweep(strike_awaited_by_nobody)) struck = true;
+        } while (struck);
         (void)sweep(give_number);
         sweep_until_still(spread_number);
         (void)sweep(find_root);

@@ -88,15 +88,11 @@ static void pop_slot(struct weft_attached_ **at)
     wf_free(s, sizeof *s);
 }
 
-void wf_privates_drop(struct wf_child *c)
+void wf_locals_drop(struct wf_child *c)
 {
     struct weft_attached_ **at;
     while (*(at = wf_attached(&c->fiber, WF_A_PRIVATE)) != NULL)
         pop_slot(at);
-}
-
-void wf_locals_drop(struct wf_child *c)
-{
     struct wf_binding *b = c->locals;
     c->locals = NULL;
     binding_drop(b);

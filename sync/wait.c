@@ -15,25 +15,17 @@
 enum { A_FEW = 16 };
 
 /* A fiber that waits for several tasks, with a place in the queue of each that
- * is not done. Rule: while it is parked place i is in the queue of task i
- * if and only if that is not done. */
+ * is not done. It leaves them when it runs again: those that end meanwhile are
+ * counted too. A place is taken out by the end of its task, and then that task
+ * is not looked at again, whose memory may be gone. */
 struct waiting {
     weft_task *const *tasks;
-    size_t n, missing;
-    int done; /* when it was woken */
+    size_t n, done;
     weft_wait_mode mode;
-    bool over;
+    bool over; /* it has been woken */
     weft_fiber *fiber;
-    struct weft_waiter_ *places;
+    struct weft_waiter_ *places; /* with item_, as long as they stand in line */
 };
-
-static size_t count_done(weft_task *const *tasks, size_t n)
-{
-    size_t done = 0;
-    for (size_t i = 0; i < n; i++)
-        done += weft_task_done(tasks[i]);
-    return done;
-}
 
 static bool has_failed(const weft_task *t)
 {
@@ -43,37 +35,44 @@ static bool has_failed(const weft_task *t)
 /* Is that enough, now that t has ended? */
 static bool enough(const struct waiting *x, const weft_task *t)
 {
-    return x->missing == 0 || x->mode == WEFT_FIRST_DONE ||
+    return x->done == x->n || x->mode == WEFT_FIRST_DONE ||
            (x->mode == WEFT_FIRST_ERROR && has_failed(t));
-}
-
-/* Leaves all queues; the tasks may be gone before the fiber runs. */
-static void step_out(struct waiting *x)
-{
-    x->over = true;
-    x->done = (int)count_done(x->tasks, x->n);
-    for (size_t i = 0; i < x->n; i++)
-        if (!weft_task_done(x->tasks[i]))
-            wf_waitq_remove(&x->tasks[i]->waiters_, &x->places[i]);
 }
 
 void wf_waiting_heard(struct weft_waiter_ *w, const weft_task *t)
 {
     struct waiting *x = w->item_;
-    if (x->over) return; /* the same task stands there twice */
-    x->missing--;
-    if (!enough(x, t)) return;
-    step_out(x);
+    w->item_ = NULL;
+    x->done++;
+    if (x->over || !enough(x, t)) return;
+    x->over = true;
     wf_wake(x->fiber, 0);
 }
 
 static bool abort_wait(weft_fiber *f)
 {
-    step_out((struct waiting *)(uintptr_t)f->object);
+    ((struct waiting *)(uintptr_t)f->object)->over = true;
     return true;
 }
 
 static const struct wf_wait_kind for_tasks = {"tasks", NULL, NULL, abort_wait};
+
+static void step_in(struct waiting *x)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        x->places[i] = (struct weft_waiter_){.fiber_ = x->fiber, .n_ = 1};
+        if (weft_task_done(x->tasks[i])) continue;
+        x->places[i].item_ = x;
+        wf_waitq_push(&x->tasks[i]->waiters_, &x->places[i]);
+    }
+}
+
+static void step_out(struct waiting *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->places[i].item_)
+            wf_waitq_remove(&x->tasks[i]->waiters_, &x->places[i]);
+}
 
 static int stand_in_line(struct waiting *x)
 {
@@ -82,13 +81,9 @@ static int stand_in_line(struct waiting *x)
     x->places = x->n <= A_FEW ? few : wf_alloc(bytes);
     if (!x->places)
         return weft_fail(-ENOMEM, "weft_wait: no memory for %zu places", x->n);
-    for (size_t i = 0; i < x->n; i++) {
-        if (weft_task_done(x->tasks[i])) continue;
-        x->places[i] =
-            (struct weft_waiter_){.fiber_ = x->fiber, .item_ = x, .n_ = 1};
-        wf_waitq_push(&x->tasks[i]->waiters_, &x->places[i]);
-    }
+    step_in(x);
     int err = wf_park(&for_tasks, x);
+    step_out(x);
     if (x->n > A_FEW) wf_free(x->places, bytes);
     return err;
 }
@@ -117,8 +112,8 @@ static int check(const struct waiting *x)
 
 static bool enough_already(const struct waiting *x)
 {
-    if (x->missing == 0) return true;
-    if (x->mode == WEFT_FIRST_DONE) return x->missing < x->n;
+    if (x->done == x->n) return true;
+    if (x->mode == WEFT_FIRST_DONE) return x->done > 0;
     if (x->mode == WEFT_ALL) return false;
     for (size_t i = 0; i < x->n; i++)
         if (has_failed(x->tasks[i])) return true;
@@ -132,11 +127,11 @@ int weft_wait(weft_task *const *t, size_t n, weft_wait_mode mode, weft_time ns)
     struct waiting x = {.tasks = t, .n = n, .mode = mode, .fiber = wf_self()};
     err = check(&x);
     if (err < 0) return err;
-    x.done = (int)count_done(t, n);
-    x.missing = n - (size_t)x.done;
-    if (ns <= 0 || enough_already(&x)) return x.done;
+    for (size_t i = 0; i < n; i++)
+        x.done += weft_task_done(t[i]);
+    if (ns <= 0 || enough_already(&x)) return (int)x.done;
     err = stand_in_line_for(&x, ns);
-    return err < 0 ? err : x.done;
+    return err < 0 ? err : (int)x.done;
 }
 
 /* ---- one by one --------------------------------------------------------- */

@@ -24,7 +24,8 @@ typedef struct weft_job {
     weft_fn fn;
     void *arg;
     /* Called for a job that succeeded in vain: it lost a race, or the whole
-     * call returns an error. Shielded, once all jobs have ended. */
+     * call returns an error. Once all jobs have ended, in a shield of five
+     * seconds for all that are to be discarded. */
     void (*discard)(void *arg);
     int rc;             /* what fn returned; of one not started: why */
     weft_status status; /* not started: WEFT_CANCELLED, but WEFT_FAILED if that
