@@ -352,7 +352,9 @@ static bool turn(void *self, bool may_block)
         poll_once(r, timeout);
         wf_clock_update();
     }
-    if (may_block && wf_clock_is_virtual() && r->waiting == waiting) jump(r);
+    bool kicked = __atomic_load_n(&r->kicked, __ATOMIC_RELAXED);
+    if (may_block && wf_clock_is_virtual() && r->waiting == waiting && !kicked)
+        jump(r);
     if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) {
         __atomic_store_n(&r->kicked, 0, __ATOMIC_SEQ_CST);
         r->opts.kicked();

@@ -18,8 +18,12 @@ void wf_leaks_read(struct wf_leaks *ret)
 void *wf_alloc(size_t bytes)
 {
     if (wf_hostile(WF_CALL_ALLOC) < 0) return NULL;
+    int kept = errno;
     void *p = malloc(bytes);
-    if (p) wf_leaks_here.bytes += (long)bytes;
+    if (p)
+        wf_leaks_here.bytes += (long)bytes;
+    else
+        errno = kept;
     return p;
 }
 
@@ -39,9 +43,13 @@ void wf_free(void *p, size_t bytes)
 void *wf_map(size_t bytes)
 {
     if (wf_hostile(WF_CALL_MMAP) < 0) return NULL;
+    int kept = errno;
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) return NULL;
+    if (p == MAP_FAILED) {
+        errno = kept;
+        return NULL;
+    }
     wf_leaks_here.bytes += (long)bytes;
     return p;
 }

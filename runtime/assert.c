@@ -41,13 +41,9 @@ void wf_fatal(const char *format, ...)
     abort();
 }
 
-int wf_misuse(int code, const char *format, ...)
+/* A line about the running fiber, in debug builds. */
+static void say_of_fiber(const char *text)
 {
-    char text[160];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
 #ifdef WEFT_DEBUG
     char line[256];
     int len =
@@ -56,6 +52,28 @@ int wf_misuse(int code, const char *format, ...)
     if (len > (int)sizeof line - 2) len = (int)sizeof line - 2;
     line[len++] = '\n';
     wf_os_say(2, line, (size_t)len);
+#else
+    (void)text;
 #endif
+}
+
+void wf_warn(const char *format, ...)
+{
+    char text[160];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    say_of_fiber(text);
+}
+
+int wf_misuse(int code, const char *format, ...)
+{
+    char text[160];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    say_of_fiber(text);
     return weft_fail_at(code, NULL, 0, "%s", text);
 }

@@ -22,6 +22,10 @@ _Noreturn void wf_assert_failed(const char *cond, const char *file, int line)
 int wf_misuse(int code, const char *format, ...)
     __attribute__((cold, format(printf, 2, 3)));
 
+/* Nobody's error, but not what was meant: debug builds say it. */
+void wf_warn(const char *format, ...)
+    __attribute__((cold, format(printf, 1, 2)));
+
 _Noreturn void wf_fatal(const char *format, ...)
     __attribute__((cold, format(printf, 1, 2)));
 

@@ -62,6 +62,18 @@ static struct wf_stack_pool *pool_of(struct wf_sched *w, size_t bytes)
     return p;
 }
 
+/* A size that can never be had must not leave a pool behind. */
+static void forget_if_unused(struct wf_sched *w, struct wf_stack_pool *pool)
+{
+    if (pool == &w->pool || pool->total > 0) return;
+    struct wf_stack_pool **at = &w->pool.next;
+    while (*at != pool)
+        at = &(*at)->next;
+    *at = pool->next;
+    wf_stack_pool_fini(pool);
+    wf_free(pool, sizeof *pool);
+}
+
 /* Ids are taken from the process a million at a time: no atomic per spawn. */
 static uint64_t new_id(struct wf_sched *w)
 {
@@ -84,7 +96,10 @@ weft_fiber *wf_fiber_new(size_t stack_bytes)
         pool = pool_of(w, stack_bytes);
         if (!pool) return NULL;
     }
-    if (wf_stack_promise(pool) < 0) return NULL;
+    if (wf_stack_promise(pool) < 0) {
+        forget_if_unused(w, pool);
+        return NULL;
+    }
 
     weft_fiber *f = w->free_blocks;
     w->free_blocks = f->sp;

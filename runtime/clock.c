@@ -8,31 +8,26 @@
 #include "runtime/os.h"
 
 __thread int64_t wf_now;
-static __thread int virtual_run;
+__thread bool wf_clock_jumps;
 
 void wf_clock_open(int is_virtual)
 {
-    virtual_run = is_virtual;
+    wf_clock_jumps = is_virtual;
     wf_now = is_virtual ? 1000000000 : wf_os_clock();
-}
-
-int wf_clock_is_virtual(void)
-{
-    return virtual_run;
 }
 
 int64_t wf_clock_read(void)
 {
-    return virtual_run ? wf_now : wf_os_clock();
+    return wf_clock_jumps ? wf_now : wf_os_clock();
 }
 
 void wf_clock_update(void)
 {
-    if (!virtual_run) wf_now = wf_os_clock();
+    if (!wf_clock_jumps) wf_now = wf_os_clock();
 }
 
 void wf_clock_jump(int64_t to)
 {
-    WF_ASSERT(virtual_run);
+    WF_ASSERT(wf_clock_jumps);
     if (to > wf_now) wf_now = to;
 }

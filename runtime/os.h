@@ -78,10 +78,13 @@ static inline size_t wf_hostile_cut(enum wf_call call, size_t len)
     do {                                                                       \
         int refused_ = wf_hostile(call);                                       \
         if (refused_ < 0 && refused_ != -EINTR) return refused_;               \
+        int kept_ = errno; /* it is the caller's */                            \
         for (;;) {                                                             \
             __typeof__(expr) got_ = (expr);                                    \
             if (got_ >= 0) return got_;                                        \
-            if (errno != EINTR) return -errno;                                 \
+            int why_ = errno;                                                  \
+            errno = kept_;                                                     \
+            if (why_ != EINTR) return -why_;                                   \
         }                                                                      \
     } while (0)
 
@@ -125,13 +128,15 @@ static inline void wf_os_nudge(int fd, const void *octets, size_t len)
 }
 static inline void wf_os_say(int fd, const char *text, size_t len)
 {
+    int kept = errno;
     while (len > 0) {
         ssize_t n = write(fd, text, len);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return;
+        if (n <= 0) break;
         text += n;
         len -= (size_t)n;
     }
+    errno = kept;
 }
 
 /* Transfers. */

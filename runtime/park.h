@@ -162,12 +162,12 @@ uint64_t wf_sched_seed(void);
 
 /* Starts a scheduler on this thread. Blocks of `block_bytes` begin with a
  * weft_fiber; `body` runs one fiber and returns when it has ended. `stuck` is
- * called when nothing can ever happen. 0, -EBUSY, -ENOMEM, or what
+ * called when nothing can ever happen; false: nor can it do anything more. 0, -EBUSY, -ENOMEM, or what
  * setting up the watchdog failed with. */
 struct wf_sched_opts {
     size_t block_bytes;
     void (*body)(weft_fiber *f);
-    void (*stuck)(void);
+    bool (*stuck)(void);
     size_t stack_bytes, guard_bytes;
     int64_t watchdog; /* as in weft_run_opts */
     uint64_t seed;    /* not 0: the ready order is drawn from it */

@@ -335,19 +335,24 @@ void wf_fiber_start(weft_fiber *f)
 
 /* ---- cancel points ------------------------------------------------------ */
 
-/* A loop that ignores -ECANCELED must not freeze the thread. */
-static int refuse(weft_fiber *f)
+static void count_refusal(weft_fiber *f)
 {
-    wf_watchdog_at_point();
     weft_here_.credit_ = 0;
     if (f->refused < UINT16_MAX) f->refused++;
-    if (f->refused % 16 == 0 || f->refused == UINT16_MAX) wf_yield();
 #ifdef WEFT_DEBUG
     if (f->refused == 1000)
         (void)wf_misuse(-ECANCELED,
                         "has ignored -ECANCELED a thousand times: return it, "
                         "or leave the loop when a result is negative");
 #endif
+}
+
+/* A loop that ignores -ECANCELED must not freeze the thread. */
+static int refuse(weft_fiber *f)
+{
+    wf_watchdog_at_point();
+    count_refusal(f);
+    if (f->refused % 16 == 0 || f->refused == UINT16_MAX) wf_yield();
     return -ECANCELED;
 }
 
@@ -377,8 +382,7 @@ int weft_yield(void)
     wf_watchdog_at_point();
     yield(wf_sched, f);
     if (!f->cancelled) return 0;
-    weft_here_.credit_ = 0;
-    if (f->refused < UINT16_MAX) f->refused++;
+    count_refusal(f);
     return -ECANCELED;
 }
 
@@ -495,7 +499,6 @@ int wf_sched_open(const struct wf_sched_opts *o)
 void wf_sched_run(void)
 {
     struct wf_sched *w = wf_sched;
-    int stuck = 0;
     while (w->live > 0) {
         bool idle = w->head == w->tail;
         bool settling = idle && !wf_waitq_empty(&w->settlers);
@@ -504,10 +507,9 @@ void wf_sched_run(void)
             for (struct wf_stack_pool *p = w->pools; p; p = p->next)
                 wf_stack_pool_trim(p, wf_now);
         if (!w->opts.driver.turn(w->opts.driver.self, idle && !settling)) {
-            if (stuck++)
+            if (!w->opts.stuck())
                 wf_fatal("every fiber waits for another one, again, while "
-                         "cleaning up after the first such deadlock");
-            w->opts.stuck();
+                         "cleaning up after such a deadlock");
         }
         if (settling && w->head == w->tail) wake_settlers(w);
         begin_turn(w);

@@ -37,6 +37,7 @@ void wf_background_open(weft_nursery *root)
 int weft_background_(const char *file, int line, weft_fn fn, void *arg,
                      const weft_spawn_opts *o)
 {
+    if (o && o->task) o->task->state_ = 0; /* until it is spawned */
     if (!wf_self()) return wf_misuse(-EPERM, "weft_background outside a fiber");
     return weft_spawn_ex_(file, line, &set.nursery, fn, arg, o);
 }
@@ -113,6 +114,15 @@ static bool is_one_of_them(const weft_fiber *f)
     return f != NULL;
 }
 
+bool wf_background_cancel(weft_reason_kind kind, int code, const char *why)
+{
+    weft_nursery *n = &set.nursery;
+    if (n->live_ == 0 || n->scope_.flags_ & WF_S_CANCELLED) return false;
+    weft_fiber *f = wf_self();
+    wf_scope_cancel(&n->scope_, kind, code, f ? f->id : 0, why);
+    return true;
+}
+
 static int shut_down(weft_time drain, weft_time grace)
 {
     weft_nursery *n = &set.nursery;
@@ -121,8 +131,8 @@ static int shut_down(weft_time drain, weft_time grace)
     int err = wait_until_idle(drain);
     if (err < 0) return err;
     if (n->live_ > 0) {
-        wf_scope_cancel(&n->scope_, WEFT_R_SHUTDOWN, 0, wf_self()->id,
-                        "the background set is shut down");
+        (void)wf_background_cancel(WEFT_R_SHUTDOWN, 0,
+                                   "the background set is shut down");
         err = wait_until_idle(grace);
         if (err < 0) return err;
     }

@@ -101,12 +101,24 @@ static void failed(weft_nursery *n, const weft_fiber *f, struct wf_ending *e)
         wf_scope_cancel(&n->scope_, WEFT_R_SIBLING, code, f->id, NULL);
 }
 
+/* The child's place is free already, for a successor. */
+static weft_verdict call_on_exit(weft_nursery *n, const weft_fiber *f,
+                                 weft_outcome o)
+{
+    unsigned daemon = f->marks & WF_C_DAEMON ? 1 : 0;
+    n->live_--;
+    n->daemons_ -= daemon;
+    weft_verdict verdict = n->opts_.on_exit(n, f->id, o, n->opts_.user);
+    n->live_++;
+    n->daemons_ += daemon;
+    return verdict;
+}
+
 static void tell_nursery(weft_nursery *n, const weft_fiber *f,
                          struct wf_ending *e)
 {
     weft_verdict verdict = WEFT_CONTINUE;
-    if (n->opts_.on_exit)
-        verdict = n->opts_.on_exit(n, f->id, e->outcome, n->opts_.user);
+    if (n->opts_.on_exit) verdict = call_on_exit(n, f, e->outcome);
     if (e->outcome.status == WEFT_FAILED) failed(n, f, e);
     if (verdict == WEFT_CANCEL_REST)
         wf_scope_cancel(&n->scope_, WEFT_R_EXPLICIT, 0, f->id, NULL);
@@ -143,6 +155,7 @@ static void check_all_ended(const struct wf_child *c, const char *who)
 static bool detach(struct wf_child *c, const struct wf_ending *e)
 {
     weft_fiber *f = &c->fiber;
+    wf_starting_over(f);
     if (*wf_attached(f, WF_A_DEFERRED)) wf_deferred_run(c);
     struct weft_attached_ *task = *wf_attached(f, WF_A_TASK);
     if (task) wf_task_end((weft_task *)(void *)task, e);

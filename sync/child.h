@@ -18,6 +18,7 @@
 #include <weft/task.h>
 
 #include "reactor/timer.h"
+#include "runtime/clock.h"
 #include "runtime/park.h"
 
 /* Bits of weft_scope.flags_, above those of the public enum. */
@@ -148,6 +149,10 @@ static inline void wf_scope_enter(struct wf_child *c, weft_scope *s,
     s->cause_ = s->parent_->cause_;
 }
 
+/* On the virtual clock no timer is armed in vain, for the clock would jump to
+ * it: sees to it that c's is armed for what it waits for, or not at all. */
+void wf_child_timer_tidy(struct wf_child *c);
+
 /* Takes the innermost scope of c off, without mapping a result. */
 static inline void wf_scope_leave(struct wf_child *c, weft_scope *s)
 {
@@ -159,6 +164,8 @@ static inline void wf_scope_leave(struct wf_child *c, weft_scope *s)
     s->flags_ |= WF_S_ENDED;
     s->owner_ = NULL;
     s->cause_ = NULL;
+    if (s->deadline_ != WEFT_FOREVER && wf_clock_is_virtual())
+        wf_child_timer_tidy(c);
 }
 
 /* Hangs the fiber's own scope under the nursery's. */
@@ -210,6 +217,10 @@ bool wf_waits_for_itself(const weft_fiber *f, const weft_fiber *whom);
 /* Makes *t, not initialised, the task of f; then it is done. */
 void wf_task_begin(weft_task *t, weft_fiber *f, const weft_spawn_opts *o);
 void wf_task_end(weft_task *t, const struct wf_ending *e);
+
+/* The function of a child that somebody may be starting has returned: it will
+ * not be ready any more. */
+void wf_starting_over(weft_fiber *f);
 
 /* A child ends that somebody is starting: true, and all that there was to say
  * has been said to him; false: nobody is. */

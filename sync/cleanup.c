@@ -13,7 +13,9 @@
 void wf_cleanup_begin(weft_scope *shield, weft_time grace)
 {
     /* From now, not from the beginning of a turn that may have been long. */
-    weft_time end = wf_time_add(wf_clock_read(), grace ? grace : WEFT_SEC(5));
+    weft_time end = INT64_MIN;
+    if (grace >= 0)
+        end = wf_time_add(wf_clock_read(), grace ? grace : WEFT_SEC(5));
     weft_scope_init(shield);
     int err =
         weft_scope_begin_at(shield, end, (unsigned)WEFT_SHIELD_ | WEFT_FAIL);

@@ -302,8 +302,11 @@ void weft_foreach_leave_(weft_foreach_ *f)
     const weft_error bare = {.code = f->gen_.nursery_.first_};
     weft_error *group = wf_error_take(self); /* the hook may fail in its turn */
     if (bare.code && !group) wf_error_unhandled(&bare); /* no memory for one */
-    for (const weft_error *e = group; e; e = e->next)
+    for (weft_error *e = group, *next; e; e = next) {
+        next = (weft_error *)(uintptr_t)e->next;
+        e->next = NULL;
         wf_error_unhandled(e);
-    wf_error_free(group);
+        wf_error_free(e);
+    }
     wf_error_give(self, said);
 }

@@ -25,11 +25,11 @@ void wf_jobs_note(struct wf_many *m, size_t i, int rc, weft_status status)
 
 void wf_jobs_clear(weft_job *jobs, size_t n, int why)
 {
-    for (weft_job *job = jobs; job < jobs + n; job++) {
-        job->rc = why;
-        job->status = WEFT_CANCELLED;
-        job->started = false;
-        job->took = 0;
+    for (size_t i = 0; i < n; i++) {
+        jobs[i].rc = why;
+        jobs[i].status = WEFT_CANCELLED;
+        jobs[i].started = false;
+        jobs[i].took = 0;
     }
 }
 
@@ -46,6 +46,7 @@ static const weft_job *next_in_vain(const weft_job *job, const weft_job *end,
 
 void wf_jobs_discard(const weft_job *jobs, size_t n, const weft_job *kept)
 {
+    if (n == 0) return;
     const weft_job *end = jobs + n, *job = next_in_vain(jobs, end, kept);
     if (job == end) return;
 

@@ -149,19 +149,23 @@ weft_nursery *weft_nursery_exit_(weft_nursery *n)
     return NULL;
 }
 
-/* The failures of this group that nobody will receive. What the body itself
- * returns, if it failed, is on its way to the caller. */
-static void tell_of_lost(const weft_nursery *n, const weft_error *group,
+/* Tells of those of the group that nobody will receive, one by one, and gives
+ * it back. What the body itself returns, if it failed, is on its way to the
+ * caller. */
+static void tell_of_lost(const weft_nursery *n, weft_error *group,
                          uint64_t body, int body_rc)
 {
     const weft_error bare = {.code = n->first_}; /* no memory for a record */
     if (n->first_ != body_rc && n->first_ != (group ? group->code : 0))
         wf_error_unhandled(&bare);
-    for (const weft_error *e = group; e; e = e->next) {
+    for (weft_error *e = group, *next; e; e = next) {
+        next = (weft_error *)(uintptr_t)e->next;
+        e->next = NULL;
         if (e->fiber == body && e->code == body_rc)
             body_rc = 0; /* once: its closers are called by the same fiber */
         else
             wf_error_unhandled(e);
+        wf_error_free(e);
     }
 }
 
@@ -175,9 +179,15 @@ void weft_nursery_leave_(weft_nursery *n)
     int rc = *n->rc_;
     bool stopped = rc == -ECANCELED && n->scope_.cause_;
     weft_error *said = wf_error_take(f);
-    (void)!weft_nursery_close(n, rc);
+    int mapped = weft_nursery_close(n, rc);
+    if (mapped != rc)
+        wf_warn("the nursery block of %s:%d was left by return or goto, so "
+                "that %d, which close returned, is lost: leave it by break",
+                n->scope_.file_, n->scope_.line_, mapped);
     weft_error *group = wf_error_take(f); /* the hook may fail in its turn */
-    if (n->first_) tell_of_lost(n, group, f->id, rc < 0 && !stopped ? rc : 0);
-    wf_error_free(group);
+    if (n->first_)
+        tell_of_lost(n, group, f->id, rc < 0 && !stopped ? rc : 0);
+    else
+        wf_error_free(group);
     wf_error_give(f, said);
 }

@@ -81,12 +81,15 @@ static int call_shielded(const struct owned *o)
 /* It was not taken, so it is closed now, and there is nobody to tell. */
 static int refuse(const struct owned *o, int why)
 {
-    int rc = call_shielded(o);
-    if (rc >= 0) return why;
     weft_fiber *f = wf_self();
-    const weft_error bare = {.code = rc, .fiber = f ? f->id : 0};
-    const weft_error *e = weft_last_error();
-    wf_error_unhandled(e && e->code == rc ? e : &bare);
+    weft_error *said = f ? wf_error_take(f) : NULL; /* about something else */
+    int rc = call_shielded(o);
+    if (rc < 0) {
+        const weft_error bare = {.code = rc, .fiber = f ? f->id : 0};
+        const weft_error *e = f ? f->error : NULL;
+        wf_error_unhandled(e && e->code == rc ? e : &bare);
+    }
+    if (f) wf_error_give(f, said);
     return why;
 }
 
@@ -141,6 +144,7 @@ void wf_owned_run(weft_nursery *n)
 {
     weft_fiber *f = wf_self();
     weft_scope shield;
+    weft_error *said = wf_error_take(f); /* about something else */
     wf_cleanup_begin(&shield, n->opts_.cleanup_grace);
     while (n->owned_) {
         struct owned o = take(n->owned_);
@@ -148,4 +152,5 @@ void wf_owned_run(weft_nursery *n)
         if (rc < 0) wf_nursery_keep(n, f, rc);
     }
     wf_cleanup_end(&shield);
+    wf_error_give(f, said);
 }

@@ -117,7 +117,20 @@ static void kicked(void)
         wf_scope_cancel(&run_here->root, WEFT_R_SIGNAL, 0, 0, "signal");
 }
 
-static void stuck(void)
+/* Cancels main; or, when that has been cancelled or has ended, the background
+ * work. False: neither could help. */
+static bool resolve_deadlock(void)
+{
+    static const char why[] = "every fiber waits for another one";
+    weft_scope *root = &run_here->root;
+    if (!(root->flags_ & (WF_S_CANCELLED | WF_S_ENDED))) {
+        wf_scope_cancel(root, WEFT_R_DEADLOCK, -EDEADLK, 0, why);
+        return true;
+    }
+    return wf_background_cancel(WEFT_R_DEADLOCK, -EDEADLK, why);
+}
+
+static bool stuck(void)
 {
     static const char words[] =
         "weft: deadlock: every fiber waits for another one, and nothing "
@@ -126,8 +139,7 @@ static void stuck(void)
     weft_dump(2);
     if (run_here->on_deadlock == WEFT_DEADLOCK_ABORT) abort();
     wf_leaks_here.deadlocks++;
-    wf_scope_cancel(&run_here->root, WEFT_R_DEADLOCK, -EDEADLK, 0,
-                    "every fiber waits for another one");
+    return resolve_deadlock();
 }
 
 int weft_shutdown(int code)

@@ -80,6 +80,19 @@ static int64_t earliest_deadline(const struct wf_child *c)
     return earliest;
 }
 
+void wf_child_timer_tidy(struct wf_child *c)
+{
+    struct wf_timer *t = &c->u.timer;
+    if (!wf_timer_armed(t)) return;
+    int64_t when = earliest_deadline(c);
+    if (c->sleep_until < when) when = c->sleep_until;
+    if (when <= t->when) return;
+    if (when == INT64_MAX)
+        wf_timer_disarm(wf_reactor_wheel(), t);
+    else
+        wf_timer_move(wf_reactor_wheel(), t, when);
+}
+
 static void expire(weft_scope *s)
 {
     wf_scope_cancel(s, WEFT_R_DEADLINE, s->flags_ & WEFT_FAIL ? -ETIMEDOUT : 0,
@@ -282,9 +295,12 @@ void weft_scope_set_deadline(weft_scope *s, weft_time t)
 {
     bool later = t >= s->deadline_ && s->deadline_ != 0;
     s->deadline_ = t != 0 ? t : -1; /* 0 is that of a zeroed scope: none */
-    if (later || !(s->flags_ & WF_S_BEGUN) ||
-        s->flags_ & (WF_S_ENDED | WF_S_CANCELLED))
+    if (!(s->flags_ & WF_S_BEGUN) || s->flags_ & (WF_S_ENDED | WF_S_CANCELLED))
         return;
+    if (later) {
+        if (wf_clock_is_virtual()) wf_child_timer_tidy(wf_child_of(s->owner_));
+        return;
+    }
     if (t <= wf_now)
         expire(s);
     else

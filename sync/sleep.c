@@ -24,7 +24,8 @@ weft_time weft_after(weft_time ns)
 static bool abort_sleep(weft_fiber *f)
 {
     wf_child_of(f)->sleep_until = INT64_MAX;
-    return true; /* the timer comes due, finds nothing, and that is that */
+    if (wf_clock_is_virtual()) wf_child_timer_tidy(wf_child_of(f));
+    return true; /* else the timer comes due, and finds nothing */
 }
 
 static const struct wf_wait_kind asleep = {"sleep", NULL, NULL, abort_sleep};

@@ -90,7 +90,6 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
                         size_t len, const weft_spawn_opts *o, const char *file,
                         int line, struct wf_child **ret_child)
 {
-    if (o && o->task) o->task->state_ = 0; /* until it is spawned */
     int err = may_spawn(n, o, file, line);
     if (err < 0) return err;
     struct wf_child *c = new_child(n, o, file, line);
@@ -108,10 +107,19 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
     return 0;
 }
 
+/* Who waits for a place gets it before anybody else. */
 static int admit(const weft_nursery *n)
 {
     if (!wf_self()) return wf_misuse(-EPERM, "spawn: called outside a fiber");
-    return !wf_nursery_has_place(n) && n->state_ & WF_N_OPEN ? -EAGAIN : 0;
+    if (n->opts_.limit == 0) return 0;
+    if (wf_nursery_has_place(n) && wf_waitq_empty(&n->spawners_)) return 0;
+    return n->state_ & WF_N_OPEN ? -EAGAIN : 0;
+}
+
+/* Its task, if it has one, is not spawned until it is. */
+static inline void begin_options(const weft_spawn_opts *o)
+{
+    if (o && o->task) o->task->state_ = 0;
 }
 
 int weft_spawn_(const char *file, int line, weft_nursery *n, weft_fn fn,
@@ -124,6 +132,7 @@ int weft_spawn_(const char *file, int line, weft_nursery *n, weft_fn fn,
 int weft_spawn_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                    void *arg, const weft_spawn_opts *o)
 {
+    begin_options(o);
     int err = admit(n);
     return err < 0 ? err : spawn(n, fn, arg, NULL, 0, o, file, line, NULL);
 }
@@ -137,6 +146,7 @@ int weft_spawn_copy_(const char *file, int line, weft_nursery *n, weft_fn fn,
 int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                         const void *val, size_t len, const weft_spawn_opts *o)
 {
+    begin_options(o);
     int err = admit(n);
     return err < 0 ? err : spawn(n, fn, NULL, val, len, o, file, line, NULL);
 }
@@ -203,6 +213,7 @@ int wf_spawn_at_limit(weft_nursery *n, weft_fn fn, void *arg,
 int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                         void *arg, const weft_spawn_opts *o)
 {
+    begin_options(o);
     int err = weft_pass_();
     return err < 0 ? err : wf_spawn_at_limit(n, fn, arg, o, file, line, NULL);
 }

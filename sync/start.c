@@ -16,6 +16,7 @@ struct starting {
     struct wf_child *child;
     void *value;
     bool passed_on; /* the starter's cancellation, to the child */
+    bool over;      /* the child's function has returned */
     weft_reason reason;
 };
 
@@ -52,10 +53,13 @@ static const struct wf_wait_kind to_end = {"end of fiber", child_number,
 int weft_start_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                    void *arg, void **ret_value, const weft_spawn_opts *o)
 {
+    if (o && o->task) o->task->state_ = 0; /* until it is spawned */
     int err = weft_pass_();
     if (err < 0) return err;
     struct starting s = {.starter = wf_self()};
     err = wf_spawn_at_limit(n, fn, arg, o, file, line, &s.child);
+    /* Of unless_cancelled, which looks at the nursery: not the caller's. */
+    if (err == -ECANCELED && !s.starter->cancelled) err = -ESHUTDOWN;
     if (err < 0) return err;
     wf_attach(&s.child->fiber, &s.attached, WF_A_STARTING);
     /* It may have been cancelled between the grant of a place and here. */
@@ -86,7 +90,7 @@ int weft_started(void *value)
     struct starting *s = (struct starting *)(void *)*at;
     if (!s) return 0;
     f->marks |= WF_C_STARTED;
-    if (s->passed_on) return 0;
+    if (s->passed_on || s->over) return 0;
     *at = s->attached.next_;
     s->value = value;
     wf_wake(s->starter, 0);
@@ -99,6 +103,13 @@ static int result_of(const struct starting *s, const struct wf_ending *e)
     if (s->passed_on) return -ECANCELED;
     if (e->outcome.status == WEFT_CANCELLED) return -ESHUTDOWN;
     return -EPROTO;
+}
+
+void wf_starting_over(weft_fiber *f)
+{
+    struct starting *s =
+        (struct starting *)(void *)*wf_attached(f, WF_A_STARTING);
+    if (s) s->over = true;
 }
 
 bool wf_starting_ended(weft_fiber *f, const struct wf_ending *e)

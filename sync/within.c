@@ -69,6 +69,9 @@ void weft_guard_leave_(weft_guard_ *g)
 {
     if (!g->open_) return;
     wf_check_innermost(&g->scope_);
-    int lost = weft_scope_end(&g->scope_, *g->rc_);
-    (void)lost;
+    int rc = *g->rc_, mapped = weft_scope_end(&g->scope_, rc);
+    if (mapped != rc)
+        wf_warn("the block of %s:%d was left by return or goto, so that %d, "
+                "which %d was turned into, is lost: leave it by break",
+                g->scope_.file_, g->scope_.line_, mapped, rc);
 }

@@ -47,8 +47,9 @@ WEFT_API size_t weft_background_count(void);
  * those left go on ending by themselves, are named on standard error with what
  * they wait for, and the run waits for them. May be called again.
  *
- * Parks. Returns how many are left, 0 if it ended clean; -ECANCELED, and then
- * those there are have not been cancelled, if it came during the drain.
+ * Parks. Returns how many are left, 0 if it ended clean; -ECANCELED: if that
+ * came during the drain those there are have not been cancelled, but no more
+ * are taken.
  * -EDEADLK: called by one of them.
  */
 WEFT_PARKS int weft_background_shutdown(weft_time drain, weft_time grace);

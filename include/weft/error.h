@@ -26,7 +26,8 @@
 
 WEFT_BEGIN_DECLS
 
-/** Lives until the same fiber's next failure, or the end of that fiber. */
+/** Lives until the same fiber's next failure, or the end of that fiber. Copies
+ *  (of a task, of weft_gen_next, of main after the run) have no `inner`. */
 typedef struct weft_error {
     int code;
     uint64_t fiber;   /* 0: failed outside any fiber */
@@ -66,7 +67,8 @@ WEFT_API const char *weft_strerror(int code);
  * Failures that nobody can receive go to this hook: of supervised children and
  * background work, of a closer that weft_own had to call at once, and those
  * lost by a return out of WEFT_NURSERY. By default they are written
- * to standard error. NULL restores the default. The hook must not park.
+ * to standard error. NULL restores the default. There is one hook for the whole
+ * process, to be set before other threads run; it must not park.
  */
 WEFT_API void weft_on_unhandled(void (*hook)(const weft_error *e));
 

@@ -74,7 +74,8 @@ WEFT_MUST int weft_gen_open_(const char *file, int line, weft_gen *g,
  * Parks. Returns 1; 0 at the end, and from then on; the producer's failure, and
  * from then on (weft_last_error() is its record); -ECANCELED; -EBUSY: another
  * fiber is asking; -EPERM: the producer itself asks; -ESHUTDOWN: the producer
- * was cancelled from outside, or by a close, and the caller was not.
+ * was cancelled from outside, or by a close, and the caller was not. (A producer
+ * that fails with an -ECANCELED for no reason fails like any other.)
  */
 WEFT_PARKS int weft_gen_next(weft_gen *g, void **ret_item);
 

@@ -31,7 +31,7 @@ enum {
 typedef struct weft_key {
     const char *name;
     /* Called for a bound value, once, when the last fiber that can see it has
-     * popped it or ended. Must not park. */
+     * popped it or ended, by that fiber. Must not park. */
     void (*drop)(void *value);
     unsigned flags;
 } weft_key;

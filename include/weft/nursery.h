@@ -226,7 +226,8 @@ WEFT_PARKS int weft_start_ex_(const char *file, int line, weft_nursery *n,
 
 /**
  * Says that the running fiber is ready, once. In one that was not started by
- * weft_start it has no effect. Never parks.
+ * weft_start it has no effect, nor when the start has been cancelled, or the
+ * fiber's function has returned. Never parks.
  *
  * Returns 0; -EALREADY: said before; -EPERM outside a fiber.
  */

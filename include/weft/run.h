@@ -72,7 +72,7 @@ typedef struct weft_run_opts {
  * Returns what fn returned; if fn returned the -ECANCELED of a signal, 0; of
  * weft_shutdown, its code; and -EDEADLK if it returned the -ECANCELED of a
  * deadlock, in which every fiber waited for another one (the report is on
- * standard error). -EBUSY: called inside a run, or signals are handled by
+ * standard error; another one that nothing is left to cancel against aborts). -EBUSY: called inside a run, or signals are handled by
  * another run already. -ENOMEM, -EMFILE, -EAGAIN (no timer for the watchdog):
  * the scheduler could not be made. After a failure weft_last_error() is that of
  * main, until the thread's next one.

@@ -125,7 +125,8 @@ WEFT_API void weft_scope_set_shield(weft_scope *s, bool on);
 /** Was it cancelled, by a call or by its deadline? */
 WEFT_API bool weft_scope_cancel_called(const weft_scope *s);
 
-/** After the end: did this scope turn -ECANCELED into its code? */
+/** After the end: did this scope turn -ECANCELED into its code? Of the scope of a
+ *  nursery it is never true: close says more than that. */
 WEFT_API bool weft_scope_caught(const weft_scope *s);
 
 /** Its own reason, or NULL when it was not cancelled itself. */

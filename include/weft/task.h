@@ -48,12 +48,13 @@ struct weft_task {
     unsigned state_;
     weft_reason reason_; /* why it was cancelled alone */
     weft_outcome outcome_;
-    weft_error error_; /* its record, if it failed */
+    weft_error error_; /* its record, if it failed, without `next` and `inner` */
 };
 
 /**
  * Waits until the task has ended. *ret_outcome (may be NULL) is as the nursery
- * saw it; its `err` lives as long as the task. May be called again, by several
+ * saw it; its `err` lives as long as the task, and has no `next` and `inner`,
+ * which are the nursery's. May be called again, by several
  * fibers at once, and after the nursery has closed.
  *
  * Parks. Returns 0; -ECANCELED: the caller is cancelled, and the task goes
