@@ -56,6 +56,11 @@ TEST_PLAIN(timeout_shows_what_each_deadline_makes_of_a_request)
     says_what_is_expected("timeout");
 }
 
+TEST_PLAIN(testing_tests_a_server_in_no_time)
+{
+    says_what_is_expected("testing");
+}
+
 TEST_PLAIN(race_shows_one_winner_and_no_buffer_of_a_loser)
 {
     says_what_is_expected("race");
