@@ -25,9 +25,12 @@
 #include <weft/task.h>
 
 /* Between fibers. */
+#include <weft/cache.h>
 #include <weft/chan.h>
 #include <weft/event.h>
+#include <weft/limiter.h>
 #include <weft/mutex.h>
+#include <weft/once.h>
 #include <weft/sem.h>
 
 /* Descriptors and the network. */

@@ -153,3 +153,18 @@ size_t wf_fiber_count(void)
 {
     return wf_sched ? wf_sched->live : 0;
 }
+
+static bool is_in(const struct wf_sched *w, const struct wf_blocks *b,
+                  const weft_fiber *f)
+{
+    uintptr_t low = (uintptr_t)b->at, at = (uintptr_t)f;
+    return at >= low && at - low < b->count * w->opts.block_bytes;
+}
+
+bool wf_fiber_lives(const weft_fiber *f, uint64_t id)
+{
+    const struct wf_blocks *b = wf_sched ? wf_sched->blocks : NULL;
+    while (b && !is_in(wf_sched, b, f))
+        b = b->next;
+    return b && f->state != WF_DEAD && f->id == id;
+}

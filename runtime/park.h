@@ -200,6 +200,10 @@ void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg);
 
 size_t wf_fiber_count(void);
 
+/* Is there, in the run of this thread, still the fiber of that number that was
+ * at `f`? Its block, and the run it was of, may be gone. */
+bool wf_fiber_lives(const weft_fiber *f, uint64_t id);
+
 /* ---- error records ------------------------------------------------------ */
 
 /* Takes f's record out, or NULL; gives one back with all that hangs on it. */
