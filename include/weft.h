@@ -25,12 +25,15 @@
 #include <weft/task.h>
 
 /* Between fibers. */
+#include <weft/barrier.h>
 #include <weft/cache.h>
 #include <weft/chan.h>
+#include <weft/cond.h>
 #include <weft/event.h>
 #include <weft/limiter.h>
 #include <weft/mutex.h>
 #include <weft/once.h>
+#include <weft/rwlock.h>
 #include <weft/sem.h>
 
 /* Descriptors and the network. */

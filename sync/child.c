@@ -196,6 +196,7 @@ static void finish(struct wf_child *c, int rc)
     if (rc < 0 || c->fiber.attached || n->opts_.on_exit) conclude(c, rc);
     if (c->locals || c->fiber.attached) clear(c);
     if (c->held) wf_mutexes_orphaned(c->held);
+    if (c->reads) wf_reads_orphaned(c);
     if (wf_timer_armed(&c->u.timer))
         wf_timer_disarm(wf_reactor_wheel(), &c->u.timer);
 

@@ -48,6 +48,7 @@ struct wf_child {
     } u;
     int64_t sleep_until; /* INT64_MAX: not asleep */
     _Alignas(8) char base_[WF_BASE_BYTES];
+    uint32_t reads; /* of any rwlock, by now */
     struct wf_binding *locals; /* inherited, and its own before those */
 };
 
@@ -249,9 +250,12 @@ int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg);
 /* Runs a fiber: the scheduler's body. */
 void wf_child_run(weft_fiber *f);
 
-/* ---- mutex.c ------------------------------------------------------------ */
+/* ---- mutex.c, rwlock.c -------------------------------------------------- */
 
 /* The owner of these has ended. */
 void wf_mutexes_orphaned(weft_mutex *held);
+
+/* c ends, and has not given up all that it reads. */
+void wf_reads_orphaned(struct wf_child *c);
 
 #endif

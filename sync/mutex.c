@@ -9,13 +9,9 @@
  * A fiber links the mutexes it holds. When it ends with some, each goes to
  * nobody: the owner becomes `dead`, and all who wait are told.
  */
-#include <weft/mutex.h>
+#include "sync/mutex.h"
 
-#include "sync/child.h"
-
-/* Not a fiber: the owner of a mutex whose owner has ended. */
-static const char dead_fiber;
-#define DEAD ((weft_fiber *)(uintptr_t)&dead_fiber)
+const char wf_dead_fiber;
 
 static bool abort_lock(weft_fiber *f)
 {
@@ -33,30 +29,11 @@ static const struct wf_wait_kind to_lock = {"mutex", NULL, owner_of,
                                             abort_lock};
 static const struct wf_wait_kind to_lock_nc = {"mutex", NULL, owner_of, NULL};
 
-/* The usual case, that it is the only one held, takes a branch instead of a
- * load that waits for the last unlock's store. */
-static inline void own(weft_mutex *m, weft_fiber *f)
-{
-    struct wf_child *c = wf_child_of(f);
-    m->owner_ = f;
-    m->held_ = NULL;
-    if (__builtin_expect(c->held != NULL, 0)) m->held_ = c->held;
-    c->held = m;
-}
-
-static void disown(weft_mutex *m, weft_fiber *f)
-{
-    weft_mutex **at = &wf_child_of(f)->held;
-    while (*at != m)
-        at = &(*at)->held_;
-    *at = m->held_;
-}
-
 /* The mutex is not free. */
 __attribute__((noinline)) static int
 wait_to_lock(weft_mutex *m, weft_fiber *f, const struct wf_wait_kind *kind)
 {
-    if (m->owner_ == DEAD) return -EOWNERDEAD;
+    if (m->owner_ == WF_DEAD) return -EOWNERDEAD;
     if (m->owner_ == f)
         return wf_misuse(-EDEADLK, "weft_mutex_lock: this fiber holds it");
     return wf_waitq_park(&m->waiters_, kind, m);
@@ -66,7 +43,7 @@ static inline int lock(weft_mutex *m, weft_fiber *f,
                        const struct wf_wait_kind *kind)
 {
     if (__builtin_expect(m->owner_ != NULL, 0)) return wait_to_lock(m, f, kind);
-    own(m, f);
+    wf_mutex_own(m, f);
     return 0;
 }
 
@@ -86,14 +63,14 @@ int weft_mutex_trylock(weft_mutex *m)
 {
     weft_fiber *f = wf_self();
     if (!f) return weft_pass_slow_();
-    if (m->owner_ && m->owner_ != DEAD && m->owner_ != f) return -EBUSY;
+    if (m->owner_ && m->owner_ != WF_DEAD && m->owner_ != f) return -EBUSY;
     return lock(m, f, &to_lock);
 }
 
 __attribute__((noinline)) static void hand_on(weft_mutex *m)
 {
     struct weft_waiter_ *w = wf_waitq_pop(&m->waiters_);
-    own(m, w->fiber_);
+    wf_mutex_own(m, w->fiber_);
     wf_wake(w->fiber_, 0);
 }
 
@@ -107,11 +84,7 @@ int weft_mutex_unlock(weft_mutex *m)
 {
     weft_fiber *f = wf_self();
     if (!f || m->owner_ != f) return not_held();
-    struct wf_child *c = wf_child_of(f);
-    if (__builtin_expect(c->held == m && !m->held_, 1))
-        c->held = NULL;
-    else
-        disown(m, f);
+    wf_mutex_disown(m, f);
     if (__builtin_expect(m->waiters_.head_ != NULL, 0))
         hand_on(m);
     else
@@ -123,16 +96,31 @@ int weft_mutex_repair(weft_mutex *m)
 {
     weft_fiber *f = wf_self();
     if (!f) return weft_pass_slow_();
-    if (m->owner_ != DEAD) return -EINVAL;
-    own(m, f);
+    if (m->owner_ != WF_DEAD) return -EINVAL;
+    wf_mutex_own(m, f);
     return 0;
+}
+
+void wf_mutex_line_up(weft_mutex *m, weft_fiber *f)
+{
+    if (m->owner_ == WF_DEAD) {
+        wf_wake(f, -EOWNERDEAD);
+    } else if (!m->owner_) {
+        wf_mutex_own(m, f);
+        wf_wake(f, 0);
+    } else {
+        f->kind = &to_lock_nc;
+        f->object = m;
+        f->since = wf_now;
+        wf_waitq_push(&m->waiters_, &f->waiter);
+    }
 }
 
 void wf_mutexes_orphaned(weft_mutex *held)
 {
     for (weft_mutex *m = held, *next; m; m = next) {
         next = m->held_;
-        m->owner_ = DEAD;
+        m->owner_ = WF_DEAD;
         while (!wf_waitq_empty(&m->waiters_))
             wf_wake(wf_waitq_pop(&m->waiters_)->fiber_, -EOWNERDEAD);
     }
