@@ -1223,6 +1223,38 @@ TEST_PLAIN(a_drain_without_end_does_not_hide_a_deadlock)
     CHECK(strstr(e.said, "deadlock") != NULL);
 }
 
+static weft_mutex locks[2];
+
+static int locks_both(void *arg)
+{
+    weft_mutex *first = arg, *second = &locks[first == &locks[0]];
+    int rc = weft_mutex_lock(first);
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(weft_sleep(1), 0);
+    rc = weft_mutex_lock(second);
+    CHECK_EQ(weft_mutex_unlock(first), 0);
+    if (rc == 0) CHECK_EQ(weft_mutex_unlock(second), 0);
+    in_run[0].ended++;
+    return rc;
+}
+
+static int leaves_a_circle(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(weft_background(locks_both, &locks[i], NULL), 0);
+    }
+    return 0;
+}
+
+TEST_PLAIN(a_circle_in_a_drain_without_end_is_broken)
+{
+    weft_run_opts o = {.virtual_clock = true, .drain = WEFT_FOREVER};
+    in_run[0] = (struct work){.span = 0};
+    CHECK_EQ(weft_run(leaves_a_circle, NULL, &o), 0);
+    CHECK_EQ(in_run[0].ended, 2);
+}
+
 static weft_event *gate;
 
 static int cannot_be_cancelled(void *arg)

@@ -5,13 +5,16 @@
 #include <weft/fiber.h>
 #include <weft/mutex.h>
 #include <weft/nursery.h>
+#include <weft/run.h>
 #include <weft/scope.h>
 #include <weft/sem.h>
 #include <weft/time.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include "harness.h"
+#include "process.h"
 
 enum { BUDGET = 64 };
 
@@ -268,6 +271,54 @@ TEST(a_fiber_that_ignores_its_cancellation_lets_the_others_run)
     }
     CHECK_EQ(rc, 0);
 }
+
+#ifdef WEFT_DEBUG
+static int ignores(int (*cancel_point)(void))
+{
+    int rc;
+    WEFT_MOVE_ON_AFTER(rc, 0) {
+        for (int i = 0; i < 1500; i++) {
+            CHECK_EQ(cancel_point(), -ECANCELED);
+        }
+    }
+    return rc;
+}
+
+static int sleeps_for_nothing(void)
+{
+    return weft_sleep(0);
+}
+
+static int ignores_yield(void *arg)
+{
+    (void)arg;
+    return ignores(weft_yield);
+}
+
+static int ignores_sleep(void *arg)
+{
+    (void)arg;
+    return ignores(sleeps_for_nothing);
+}
+
+static void runs_one_who_ignores(void *arg)
+{
+    weft_fn *fn = arg;
+    CHECK_EQ(weft_run(*fn, NULL, NULL), 0);
+}
+
+TEST_PLAIN(a_fiber_that_ignores_its_cancellation_for_long_is_named)
+{
+    static struct ending e;
+    weft_fn fns[] = {ignores_yield, ignores_sleep};
+    for (int i = 0; i < 2; i++) {
+        run_in_process(runs_one_who_ignores, &fns[i], &e);
+        CHECK_EQ(e.status, 0);
+        CHECK(strstr(e.said, "fiber 1 \"main\"") != NULL);
+        CHECK(strstr(e.said, "has ignored -ECANCELED") != NULL);
+    }
+}
+#endif
 
 static int spins_until_stopped(void *arg)
 {

@@ -535,6 +535,19 @@ TEST_PLAIN(a_deadline_that_is_over_does_not_hide_a_deadlock)
     CHECK(strstr(e.said, "deadlock") != NULL);
 }
 
+static int had_an_hour_and_looks_at_the_clock(void *arg)
+{
+    weft_time start = weft_now();
+    int rc = had_an_hour_and_deadlocks(arg);
+    CHECK_EQ(weft_now(), start);
+    return rc;
+}
+
+TEST_PLAIN(the_virtual_clock_goes_to_no_deadline_that_is_over)
+{
+    CHECK_EQ(run(had_an_hour_and_looks_at_the_clock, NULL), -EDEADLK);
+}
+
 static int waits_inside_a_deadline(void *arg)
 {
     static weft_event never;

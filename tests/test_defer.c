@@ -638,6 +638,17 @@ TEST_REAL(a_long_computation_takes_nothing_from_the_grace)
     CHECK_EQ(w.times, 2);
 }
 
+TEST_REAL(no_grace_is_none_after_a_long_computation_too)
+{
+    weft_nursery n;
+    weft_nursery_opts opts = {.cleanup_grace = -1};
+    struct wait w = {.span = WEFT_MSEC(1)};
+    CHECK_EQ(weft_nursery_open(&n, &opts), 0);
+    CHECK_EQ(weft_spawn(&n, computes_and_cleans_up, &w), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(w.result, -ECANCELED);
+}
+
 /* ---- where they run ----------------------------------------------------- */
 
 static weft_key colour = {.name = "colour"};
@@ -1273,6 +1284,24 @@ TEST(what_the_drop_of_a_local_defers_is_done_too)
     weft_nursery n;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, binds_what_is_dropped, "x"), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_STR(order, "x");
+}
+
+static weft_key dropped_in_private = {.name = "dropped in private",
+                                      .drop = defers_at_the_very_end,
+                                      .flags = WEFT_KEY_PRIVATE};
+
+static int binds_in_private(void *value)
+{
+    return weft_local_push(&dropped_in_private, value);
+}
+
+TEST(what_the_drop_of_a_private_local_defers_is_done_too)
+{
+    weft_nursery n;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, binds_in_private, "x"), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_STR(order, "x");
 }

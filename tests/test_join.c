@@ -348,6 +348,43 @@ TEST(a_task_that_ended_and_whose_second_spawn_failed_is_none)
     CHECK_EQ(weft_join(&t, NULL), -EINVAL);
 }
 
+TEST(a_task_that_ended_and_found_no_place_the_second_time_is_none)
+{
+    weft_nursery n;
+    weft_task t;
+    const weft_nursery_opts one = {.limit = 1};
+    const weft_spawn_opts o = {.task = &t};
+    struct child quick = ENDS(0, 1), slow = ENDS(WEFT_MSEC(5), 0);
+    CHECK_EQ(weft_nursery_open(&n, &one), 0);
+    spawn(&n, &t, lives, &quick);
+    check_outcome(&t, WEFT_OK, 1);
+    CHECK_EQ(weft_spawn_wait(&n, lives, &slow), 0);
+    CHECK_EQ(weft_spawn_ex(&n, lives, &quick, &o), -EAGAIN);
+    CHECK(!weft_task_done(&t));
+    CHECK_EQ(weft_join(&t, NULL), -EINVAL);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+}
+
+TEST(a_task_that_ended_and_whose_second_spawner_was_cancelled_is_none)
+{
+    weft_nursery n;
+    weft_task t;
+    const weft_spawn_opts o = {.task = &t};
+    struct child c = ENDS(0, 1);
+    int rc;
+    open_nursery(&n, WEFT_FAIL_FAST);
+    spawn(&n, &t, lives, &c);
+    check_outcome(&t, WEFT_OK, 1);
+    WEFT_MOVE_ON_AFTER(rc, 0) {
+        rc = weft_spawn_wait_ex(&n, lives, &c, &o);
+        CHECK_EQ(rc, -ECANCELED);
+    }
+    CHECK(!weft_task_done(&t));
+    CHECK_EQ(weft_join(&t, NULL), -EINVAL);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(c.ran, 1);
+}
+
 TEST(a_task_can_serve_again_after_the_close)
 {
     weft_nursery n;

@@ -666,6 +666,35 @@ TEST(what_a_drop_binds_at_the_end_of_a_fiber_is_dropped_too)
     CHECK(weft_local_get(&shape) == NULL);
 }
 
+static weft_scope left_open;
+
+static void leaves_a_scope_open(void *value)
+{
+    (void)value;
+    weft_scope_init(&left_open);
+    CHECK_EQ(weft_scope_begin(&left_open), 0);
+}
+
+static weft_key untidy = {.name = "untidy", .drop = leaves_a_scope_open};
+
+static int binds_an_untidy_value(void *arg)
+{
+    return weft_local_push(&untidy, arg);
+}
+
+static int has_an_untidy_child(void *arg)
+{
+    weft_nursery n;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, binds_an_untidy_value, arg), 0);
+    return weft_nursery_close(&n, 0);
+}
+
+TEST_DEATH(a_drop_that_leaves_a_scope_open_is_fatal, "still open")
+{
+    (void)!weft_run(has_an_untidy_child, NULL, NULL);
+}
+
 static void drops_and_spawns(void *value)
 {
     drops(value);

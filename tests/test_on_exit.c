@@ -240,6 +240,47 @@ TEST(on_exit_is_told_of_daemons_too)
     CHECK_EQ(exits[1].status, WEFT_CANCELLED);
 }
 
+static weft_verdict counts_those_alive(weft_nursery *n, uint64_t child,
+                                       weft_outcome o, void *user)
+{
+    (void)child, (void)o;
+    *(size_t *)user = weft_nursery_count(n);
+    return WEFT_CONTINUE;
+}
+
+TEST(on_exit_does_not_count_the_child_that_has_ended)
+{
+    weft_nursery n;
+    size_t alive = 77;
+    weft_nursery_opts opts = {.on_exit = counts_those_alive, .user = &alive};
+    struct job j = {WEFT_MSEC(1), 0, 0};
+    CHECK_EQ(weft_nursery_open(&n, &opts), 0);
+    CHECK_EQ(weft_spawn(&n, works, &j), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(alive, 0);
+}
+
+static weft_verdict starts_a_successor(weft_nursery *n, uint64_t child,
+                                       weft_outcome o, void *user)
+{
+    struct job *successor = user;
+    (void)child, (void)o;
+    if (successor->id == 0) CHECK_EQ(weft_spawn(n, works, successor), 0);
+    return WEFT_CONTINUE;
+}
+
+TEST(on_exit_may_give_the_place_of_the_child_that_has_ended_to_another)
+{
+    weft_nursery n;
+    struct job first = {WEFT_MSEC(1), 0, 0}, successor = {WEFT_MSEC(1), 0, 0};
+    weft_nursery_opts opts = {
+        .limit = 1, .on_exit = starts_a_successor, .user = &successor};
+    CHECK_EQ(weft_nursery_open(&n, &opts), 0);
+    CHECK_EQ(weft_spawn(&n, works, &first), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK(successor.id != 0);
+}
+
 /* --- without a hook --- */
 
 static int supervises_a_failure(void *arg)

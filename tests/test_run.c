@@ -78,6 +78,23 @@ TEST_PLAIN(the_record_of_main_outlives_the_run)
     must_run_in_process(keeps_the_record_of_main, NULL);
 }
 
+static int fails_in_a_child(void *arg)
+{
+    int rc;
+    WEFT_NURSERY(n, rc) {
+        rc = weft_spawn(&n, fails_with_a_record, arg);
+    }
+    return rc;
+}
+
+TEST_PLAIN(the_record_of_main_is_that_of_the_child_it_came_from)
+{
+    CHECK_EQ(run(fails_in_a_child, NULL), -EPROTO);
+    CHECK(weft_last_error() != NULL);
+    CHECK_EQ(weft_last_error()->code, -EPROTO);
+    CHECK_STR(weft_last_error()->msg, "main said 5");
+}
+
 /* --- shutdown and signals --- */
 
 static weft_reason_kind seen;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* test_sleep.c - the virtual clock: exact, ordered, and only when all wait. */
 #include <weft/fiber.h>
+#include <weft/io.h>
 #include <weft/nursery.h>
 #include <weft/scope.h>
 #include <weft/time.h>
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -305,6 +309,36 @@ TEST_FIFO(a_sleep_that_is_over_is_not_undone_by_a_cancel_in_the_same_turn)
     CHECK_EQ(weft_checkpoint(), -ECANCELED);
     CHECK_EQ(weft_scope_end(&s, 0), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
+}
+
+/* The virtual clock stands still while a descriptor is waited for. */
+static void *writes_soon(void *arg)
+{
+    const struct timespec soon = {0, 20000000};
+    (void)nanosleep(&soon, NULL);
+    CHECK_EQ(write(*(int *)arg, "x", 1), 1);
+    return NULL;
+}
+
+TEST(a_wait_for_a_descriptor_moves_the_clock_to_no_deadline_that_is_over)
+{
+    int fds[2], rc;
+    char octet;
+    pthread_t writer;
+    weft_time start = weft_now();
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_EQ(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    WEFT_FAIL_AFTER(rc, WEFT_SEC(3600))
+        rc = weft_yield();
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(pthread_create(&writer, NULL, writes_soon, &fds[1]), 0);
+    CHECK(weft_wait_fd(fds[0], WEFT_READABLE) > 0);
+    CHECK_EQ(weft_now(), start);
+    CHECK_EQ(pthread_join(writer, NULL), 0);
+    CHECK_EQ(read(fds[0], &octet, 1), 1);
+    weft_forget_fd(fds[0]);
+    CHECK_EQ(close(fds[0]), 0);
+    CHECK_EQ(close(fds[1]), 0);
 }
 
 TEST_REAL(clk_05_a_real_sleep_is_never_shorter_than_asked)

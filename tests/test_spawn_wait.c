@@ -320,6 +320,24 @@ TEST(an_asker_that_fails_at_last_does_not_keep_daemons_alone)
     CHECK_EQ(starts, 0);
 }
 
+TEST(an_asker_gets_an_answer_when_a_daemon_has_the_last_place)
+{
+    weft_nursery n, outer;
+    weft_nursery_opts opts = {.limit = 1};
+    weft_spawn_opts as_daemon = {.daemon = true};
+    struct asker a = {.target = &n, .number = 1};
+    CHECK_EQ(weft_nursery_open(&outer, NULL), 0);
+    CHECK_EQ(weft_nursery_open(&n, &opts), 0);
+    CHECK_EQ(weft_spawn_ex(&n, is_a_daemon, NULL, &as_daemon), 0);
+    CHECK_EQ(weft_spawn(&outer, asks, &a), 0);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(a.result, 1);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(weft_nursery_close(&outer, 0), 0);
+    CHECK_EQ(a.result, 0);
+    CHECK_EQ(starts, 1);
+}
+
 TEST(without_a_limit_spawn_wait_does_not_wait)
 {
     weft_nursery n;

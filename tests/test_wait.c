@@ -8,6 +8,7 @@
 #include <weft/task.h>
 #include <weft/time.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness.h"
@@ -623,6 +624,33 @@ TEST(a_queue_outlives_the_nurseries_of_its_tasks)
     check_next(&g, 1, WEFT_MSEC(2));
     check_next(&g, 0, WEFT_MSEC(2));
     check_no_more(&g.q);
+}
+
+/* Two of which the first is over, and its memory gone, before the second. */
+static int waits_for_a_pair(void *arg)
+{
+    CHECK_EQ(weft_wait(arg, 2, WEFT_ALL, WEFT_FOREVER), 2);
+    return 0;
+}
+
+TEST(a_wait_for_all_outlives_the_memory_of_the_first)
+{
+    struct child quick = ENDS(0, 0), slow = ENDS(WEFT_MSEC(2), 0);
+    weft_task *first = malloc(sizeof *first), second;
+    weft_task *pair[] = {first, &second};
+    const weft_spawn_opts quick_one = {.task = first};
+    const weft_spawn_opts slow_one = {.task = &second};
+    weft_nursery all, n;
+    CHECK(first != NULL);
+    open_nursery(&all, WEFT_FAIL_FAST);
+    open_nursery(&n, WEFT_FAIL_FAST);
+    CHECK_EQ(weft_spawn_ex(&all, lives, &slow, &slow_one), 0);
+    CHECK_EQ(weft_spawn_ex(&n, lives, &quick, &quick_one), 0);
+    CHECK_EQ(weft_spawn(&all, waits_for_a_pair, pair), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    memset(first, 0x5a, sizeof *first);
+    free(first);
+    CHECK_EQ(weft_nursery_close(&all, 0), 0);
 }
 
 TEST(every_kind_of_end_comes_out_of_a_queue)
