@@ -107,7 +107,7 @@ $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test suite orders memcheck memorders sweep sweep-here check \
+.PHONY: all test suite orders memcheck cases memcases sweep sweep-here check \
         lint bench bench-programs examples install clean help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
@@ -149,9 +149,11 @@ memcheck: ## the tests under Valgrind
 
 # Tests named by a rule of structured concurrency, such as nur_02_...
 CASES := $(patsubst %,/%_,nur spn pol sco shd cp err cln gat wai loc gen bgt \
-         clk dlk)
-memorders: ## the cases of the contract in all orders, under Valgrind
-	+@$(AGAIN) orders BUILD=valgrind RUNNER='$(MEMCHECK)' FILTER='$(CASES)'
+         clk dlk grt sem mtx cnd evb rwl chn sel)
+cases: ## the cases of the contract in all orders
+	+@$(AGAIN) orders FILTER='$(CASES)'
+memcases: ## the same under Valgrind
+	+@$(AGAIN) cases BUILD=valgrind RUNNER='$(MEMCHECK)'
 
 sweep: ## each fiber cancelled at each cancel point, each allocation failed
 	+@$(AGAIN) sweep-here BUILD=hostile
