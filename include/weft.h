@@ -34,6 +34,7 @@
 #include <weft/mutex.h>
 #include <weft/once.h>
 #include <weft/rwlock.h>
+#include <weft/select.h>
 #include <weft/sem.h>
 
 /* Descriptors and the network. */

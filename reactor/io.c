@@ -308,6 +308,29 @@ static int ready_now(int fd, unsigned want)
            (ask.revents & POLLOUT || gone ? WF_OUT : 0) | (gone ? WF_HUP : 0);
 }
 
+/* Known from before, it is asked again: somebody may have read it by the
+ * number. */
+static int ready_of(struct wf_fd *e, unsigned want, bool ask)
+{
+    if (e->kind == WF_FD_FILE) return (int)want;
+    if (!(e->ready & want) && !ask) return 0;
+    int now = ready_now(e->number, want);
+    if (now < 0) return now;
+    e->ready &= (uint8_t)~want;
+    e->ready |= (uint8_t)(now & (int)want);
+    return now & (int)(want | WF_HUP);
+}
+
+/* One that the poller was never told of brings no news by itself. */
+int wf_fd_ready(weft_fd fd, int events, bool ask)
+{
+    struct wf_fd *e = wf_fd_of(fd);
+    unsigned want = (unsigned)events & (WF_IN | WF_OUT);
+    if (!e) return -EBADF;
+    if (!want) return -EINVAL;
+    return ready_of(e, want, ask || !e->registered);
+}
+
 int weft_wait_ready(weft_fd fd, int events)
 {
     uintptr_t ticket = 0;
@@ -316,13 +339,8 @@ int weft_wait_ready(weft_fd fd, int events)
     if (!e) return err;
     unsigned want = (unsigned)events & (WF_IN | WF_OUT);
     if (!want) return -EINVAL;
-    if (e->kind == WF_FD_FILE) return (int)want;
-    if (e->ready & want) {
-        /* Known from before; somebody may have read it by the number. */
-        int now = ready_now(e->number, want);
-        if (now != 0) return now < 0 ? now : now & (int)(want | WF_HUP);
-        e->ready &= (uint8_t)~want;
-    }
+    err = ready_of(e, want, false);
+    if (err != 0) return err;
     return wf_fd_wait(fd, e, want,
                       want == WF_OUT ? &wf_wait_write : &wf_wait_read, &ticket);
 }

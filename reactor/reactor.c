@@ -128,8 +128,9 @@ static void stand_in_line(weft_waitq_ *q, struct weft_waiter_ *w)
     *(before ? &before->next_ : &q->head_) = w;
 }
 
-static int park(struct wf_reactor *r, struct wf_fd *e, unsigned events,
-                const struct wf_wait_kind *kind, uintptr_t ticket)
+/* 0, or the events if there is no waiting for them, or an error. */
+static int step_in(struct wf_reactor *r, struct wf_fd *e, unsigned events,
+                   weft_waitq_ *line, struct weft_waiter_ *w, uintptr_t ticket)
 {
     if (e->kind == WF_FD_FILE) return -EAGAIN; /* has no way to say when */
     if (!e->registered || e->kind == WF_FD_FOREIGN) {
@@ -141,33 +142,36 @@ static int park(struct wf_reactor *r, struct wf_fd *e, unsigned events,
         if (err < 0) return err;
     }
     wf_poller_expect(r->poller, e->number, events);
-    struct weft_waiter_ *w = &wf_self()->waiter;
     w->n_ = events;
     w->item_ = (void *)ticket;
-    stand_in_line(kind == &wf_wait_write ? &e->writers : &e->readers, w);
+    stand_in_line(line, w);
     count_waiting(r, 1);
-    return wf_park(kind, e);
+    return 0;
 }
 
-/* May one more fiber wait here? */
-static bool crowded(const struct wf_fd *e, const struct wf_wait_kind *kind)
+/* Says so if another fiber waits where only one may. It may have several
+ * places. */
+static int check_alone(const struct wf_fd *e, const weft_waitq_ *line)
 {
-    const weft_waitq_ *q = kind == &wf_wait_write ? &e->writers : &e->readers;
-    return !wf_waitq_empty(q) && e->kind != WF_FD_DATAGRAM &&
-           e->kind != WF_FD_LISTENER;
+    if (wf_waitq_empty(line) || line->head_->fiber_ == wf_self() ||
+        e->kind == WF_FD_DATAGRAM || e->kind == WF_FD_LISTENER)
+        return 0;
+    return wf_misuse(-EBUSY,
+                     "descriptor %d: another fiber already waits to %s it",
+                     e->number, line == &e->writers ? "write" : "read");
 }
 
 int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
                const struct wf_wait_kind *kind, uintptr_t *ticket)
 {
     struct wf_reactor *r = wf_reactor;
-    if (crowded(e, kind))
-        return wf_misuse(-EBUSY,
-                         "descriptor %d: another fiber already waits to %s it",
-                         e->number, kind == &wf_wait_write ? "write" : "read");
+    weft_waitq_ *line = kind == &wf_wait_write ? &e->writers : &e->readers;
+    int err = check_alone(e, line);
+    if (err < 0) return err;
     if (wf_self()->cancelled) return weft_pass_();
     if (*ticket == 0) *ticket = ++r->tickets;
-    int got = park(r, e, events, kind, *ticket);
+    int got = step_in(r, e, events, line, &wf_self()->waiter, *ticket);
+    if (got == 0) got = wf_park(kind, e);
     /* Between the wake and this line the descriptor may have been closed, and
      * its number opened again. */
     if (got >= 0 && e->generation != fd.generation) return -EBADF;
@@ -180,12 +184,32 @@ int wf_fd_wait_turn(weft_fd fd, struct wf_fd *e, uintptr_t *ticket)
     return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, ticket);
 }
 
+int wf_fd_step_in(weft_fd fd, int events, struct weft_waiter_ *w,
+                  weft_waitq_ **ret_line)
+{
+    struct wf_reactor *r = wf_reactor;
+    struct wf_fd *e = wf_fd_of(fd);
+    unsigned want = (unsigned)events & (WF_IN | WF_OUT);
+    if (!e) return -EBADF;
+    weft_waitq_ *line = want == WF_OUT ? &e->writers : &e->readers;
+    int err = check_alone(e, line);
+    if (err == 0) err = step_in(r, e, want, line, w, ++r->tickets);
+    if (err == 0) *ret_line = line;
+    return err;
+}
+
+void wf_fd_step_out(weft_waitq_ *line, struct weft_waiter_ *w)
+{
+    wf_waitq_remove(line, w);
+    count_waiting(wf_reactor, -1);
+}
+
 static void wake_first(weft_waitq_ *q, int result)
 {
     struct weft_waiter_ *w = wf_waitq_pop(q);
     if (!w) return;
     count_waiting(wf_reactor, -1);
-    wf_wake(w->fiber_, result);
+    wf_grant(w, result);
 }
 
 void wf_fd_wake_all(struct wf_fd *e, int result)
@@ -196,15 +220,17 @@ void wf_fd_wake_all(struct wf_fd *e, int result)
         wake_first(&e->writers, result);
 }
 
-/* Those who wait for either side stand among the readers. */
+/* Those who wait for either side stand among the readers. The other places of
+ * a fiber that is granted one are gone with it. */
 static void wake_ready(struct wf_fd *e, unsigned ready)
 {
     for (struct weft_waiter_ *w = e->readers.head_, *next; w; w = next) {
         next = w->next_;
         if (!(w->n_ & ready)) continue;
-        wf_waitq_remove(&e->readers, w);
-        count_waiting(wf_reactor, -1);
-        wf_wake(w->fiber_, (int)ready);
+        while (next && next->fiber_ == w->fiber_)
+            next = next->next_;
+        wf_fd_step_out(&e->readers, w);
+        wf_grant(w, (int)ready);
         if (e->kind == WF_FD_LISTENER) return; /* one connection, one wake */
     }
     if (!(ready & WF_OUT)) return;

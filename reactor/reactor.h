@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <weft/io.h>
+
 #include "reactor/timer.h"
 #include "runtime/driver.h"
 
@@ -31,6 +33,16 @@ void wf_reactor_close(void);
 
 /* This thread's wheel. */
 struct wf_wheel *wf_reactor_wheel(void);
+
+/* Which of these there are of a descriptor, as of this turn, or as of now if
+ * `ask`, which takes a system call; 0: none. -EBADF; -EINVAL: asked for none. */
+int wf_fd_ready(weft_fd fd, int events, bool ask);
+
+/* Puts the waiter in line for these, and says where. 0; more than 0: the events
+ * are there after all; -EBADF, -EBUSY, -ENOMEM. Its item_ and n_ are ours. */
+int wf_fd_step_in(weft_fd fd, int events, struct weft_waiter_ *w,
+                  weft_waitq_ **ret_line);
+void wf_fd_step_out(weft_waitq_ *line, struct weft_waiter_ *w);
 
 /* Something outside may still call wf_reactor_kick: waiting is no deadlock. */
 void wf_reactor_expect_kick(bool on);

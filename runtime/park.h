@@ -145,6 +145,24 @@ static inline int wf_waitq_park(weft_waitq_ *q, const struct wf_wait_kind *kind,
     return wf_park(kind, object);
 }
 
+/* A place in a queue that is not the fiber's own waiter: one of several, for a
+ * fiber that waits for more than one thing. What the waiter's members say to
+ * the queue is the same. */
+struct wf_place {
+    struct weft_waiter_ waiter;
+    /* It is out of its queue and has been given what it waited for. The fiber
+     * may be woken already. */
+    void (*granted)(struct wf_place *p, int result);
+};
+
+/* Tells a waiter that was taken out that it has what it waited for. Places in
+ * any queue may be gone after that, so none is to be remembered across it. */
+void wf_grant(struct weft_waiter_ *w, int result);
+
+/* A number below n, which is at most INT32_MAX: another from call to call, each
+ * as often as the others, also to who calls every other time only. */
+size_t wf_rotate(size_t n);
+
 /* ---- for tests ---------------------------------------------------------- */
 
 /* Is told of each cancel point of every fiber of this thread before its check

@@ -295,12 +295,28 @@ int wf_park(const struct wf_wait_kind *kind, const void *object)
     return f->result;
 }
 
-void wf_wake(weft_fiber *f, int result)
+static inline void wake(weft_fiber *f, int result)
 {
     WF_ASSERT(f->state == WF_PARKED);
     f->kind = NULL;
     f->result = result;
     push(wf_sched, f, WF_READY);
+}
+
+void wf_wake(weft_fiber *f, int result)
+{
+    wake(f, result);
+}
+
+void wf_grant(struct weft_waiter_ *w, int result)
+{
+    weft_fiber *f = w->fiber_;
+    if (__builtin_expect(w == &f->waiter, 1)) {
+        wake(f, result);
+    } else {
+        struct wf_place *p = (struct wf_place *)(void *)w;
+        p->granted(p, result);
+    }
 }
 
 static inline void yield(struct wf_sched *w, weft_fiber *f)
@@ -430,6 +446,16 @@ static weft_fiber **in_line(const struct wf_sched *w, uint32_t i)
     return &w->ring[(w->head + i) & w->mask];
 }
 
+/* Goes round by the golden ratio: its multiples lie evenly, and so do every
+ * second or third of them, where a count would give who calls every n-th time
+ * the same number always. */
+size_t wf_rotate(size_t n)
+{
+    uint64_t at = wf_sched->rotation;
+    wf_sched->rotation += 0x9e3779b97f4a7c15u;
+    return (size_t)((at >> 32) * n >> 32);
+}
+
 /* All that are ready are the next batch. The last place is drawn first: it goes
  * to the last one that has yielded, who lets all before him go first, or to one
  * of those behind him, who need not; and so on towards the front. */
@@ -490,6 +516,7 @@ int wf_sched_open(const struct wf_sched_opts *o)
     }
     w->credit = wf_points.fn ? 0 : WF_CREDIT;
     w->drawn = o->seed;
+    w->rotation = o->seed * 0xbf58476d1ce4e5b9u;
     wf_sched = w;
     int err = wf_watchdog_open(o->watchdog);
     if (err < 0) wf_sched_close();

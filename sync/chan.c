@@ -5,6 +5,9 @@
  * Rules that hold whenever a fiber is parked:
  *  - a receiver waits only while the ring is empty and no sender waits;
  *  - a sender waits only while the ring is full (always, with capacity 0).
+ * A select that waits to send and to receive (with capacity 0, then) is the one
+ * exception: its own two do not meet. It stands in both lines alone, since
+ * whoever comes next meets one of them, and both are gone.
  *
  * So an item goes straight from the sender to the oldest waiting receiver, into
  * the memory that one named, and a place that becomes free goes straight to the
@@ -20,6 +23,7 @@
 
 #include "runtime/os.h"
 #include "runtime/park.h"
+#include "sync/lines.h"
 
 struct core;
 
@@ -71,7 +75,7 @@ static inline void ring_out(struct core *c, void *item)
 static void wake_all(weft_waitq_ *q, int result)
 {
     while (!wf_waitq_empty(q))
-        wf_wake(wf_waitq_pop(q)->fiber_, result);
+        wf_grant(wf_waitq_pop(q), result);
 }
 
 /* ---- making and ending -------------------------------------------------- */
@@ -178,7 +182,7 @@ static inline int put(weft_chan *handle, const void *item)
     if (w) {
         copy(c, w->item_, item);
         c->received++;
-        wf_wake(w->fiber_, 1);
+        wf_grant(w, 1);
     } else if (c->count < c->cap) {
         ring_in(c, item);
     } else {
@@ -236,7 +240,7 @@ static inline int get(struct core *c, void *item)
     c->received++;
     if (w) {
         c->sent++;
-        wf_wake(w->fiber_, 0);
+        wf_grant(w, 0);
     }
     return 1;
 }
@@ -258,6 +262,16 @@ int weft_chan_recv(weft_chan *handle, void *item)
 int weft_chan_tryrecv(weft_chan *handle, void *item)
 {
     return get(handle->core, item);
+}
+
+weft_waitq_ *wf_chan_senders(weft_chan *handle)
+{
+    return &handle->core->sending;
+}
+
+weft_waitq_ *wf_chan_receivers(weft_chan *handle)
+{
+    return &handle->core->receivers;
 }
 
 size_t weft_chan_length(const weft_chan *handle)

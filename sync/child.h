@@ -201,6 +201,12 @@ static inline void wf_child_timer(struct wf_child *c, int64_t when)
         wf_child_timer_arm(c, when);
 }
 
+/* sleep.c: has c, which is about to park, woken with 0 at that moment; not, if
+ * it is awake before that. */
+void wf_sleep_begin(struct wf_child *c, int64_t until);
+void wf_sleep_end(struct wf_child *c);
+extern const struct wf_wait_kind wf_asleep;
+
 /* Timers of fibers came due: ends sleeps, then cancels expired scopes. */
 void wf_timers_expired(struct wf_timer *list);
 

@@ -30,7 +30,7 @@ void weft_event_set(weft_event *e)
 {
     e->set_ = true;
     while (!wf_waitq_empty(&e->waiters_))
-        wf_wake(wf_waitq_pop(&e->waiters_)->fiber_, 0);
+        wf_grant(wf_waitq_pop(&e->waiters_), 0);
 }
 
 void weft_event_clear(weft_event *e)

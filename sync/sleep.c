@@ -21,14 +21,31 @@ weft_time weft_after(weft_time ns)
     return wf_time_add(weft_now(), ns);
 }
 
-static bool abort_sleep(weft_fiber *f)
+void wf_sleep_end(struct wf_child *c)
 {
-    wf_child_of(f)->sleep_until = INT64_MAX;
-    if (wf_clock_is_virtual()) wf_child_timer_tidy(wf_child_of(f));
-    return true; /* else the timer comes due, and finds nothing */
+    c->sleep_until = INT64_MAX;
+    if (wf_clock_is_virtual()) wf_child_timer_tidy(c);
+    /* Else the timer comes due, and finds nothing. */
 }
 
-static const struct wf_wait_kind asleep = {"sleep", NULL, NULL, abort_sleep};
+static bool abort_sleep(weft_fiber *f)
+{
+    wf_sleep_end(wf_child_of(f));
+    return true;
+}
+
+const struct wf_wait_kind wf_asleep = {"sleep", NULL, NULL, abort_sleep};
+
+void wf_sleep_begin(struct wf_child *c, int64_t until)
+{
+    c->sleep_until = until;
+    if (until == WEFT_FOREVER) return;
+    struct wf_timer *timer = &c->u.timer;
+    bool armed = wf_timer_armed(timer) && timer->when <= until;
+    wf_child_timer(c, until);
+    /* Armed for something before: still we went to sleep only now. */
+    if (armed) wf_timer_move(wf_reactor_wheel(), timer, timer->when);
+}
 
 int weft_sleep_until(weft_time t)
 {
@@ -37,15 +54,8 @@ int weft_sleep_until(weft_time t)
     if (err < 0) return err;
     if (t <= wf_now) return 0; /* passing has taken a turn, and that long */
     struct wf_child *c = wf_child_self();
-    c->sleep_until = t;
-    if (t != WEFT_FOREVER) {
-        struct wf_timer *timer = &c->u.timer;
-        bool armed = wf_timer_armed(timer) && timer->when <= t;
-        wf_child_timer(c, t);
-        /* Armed for something before: still we went to sleep only now. */
-        if (armed) wf_timer_move(wf_reactor_wheel(), timer, timer->when);
-    }
-    return wf_park(&asleep, c);
+    wf_sleep_begin(c, t);
+    return wf_park(&wf_asleep, c);
 }
 
 int weft_sleep(weft_time ns)

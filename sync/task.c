@@ -75,12 +75,8 @@ void wf_task_end(weft_task *t, const struct wf_ending *e)
     t->fiber_ = NULL;
     struct weft_waiter_ *w;
     while ((w = wf_waitq_pop(&t->waiters_)) != NULL) {
-        if (w->n_) {
-            wf_waiting_heard(w, t);
-            continue;
-        }
         if (w->item_) *(weft_outcome *)w->item_ = t->outcome_;
-        wf_wake(w->fiber_, 0);
+        wf_grant(w, 0);
     }
     if (t->doneq_) wf_doneq_put(t->doneq_, t);
 }
@@ -139,6 +135,5 @@ int weft_join(weft_task *t, weft_outcome *ret_outcome)
     }
     struct weft_waiter_ *w = &wf_self()->waiter;
     w->item_ = ret_outcome;
-    w->n_ = 0;
     return wf_waitq_park(&t->waiters_, &joining, t);
 }

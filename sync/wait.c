@@ -14,6 +14,14 @@
 
 enum { A_FEW = 16 };
 
+struct waiting;
+
+/* In the queue of a task. */
+struct place {
+    struct wf_place in_line;
+    struct waiting *of; /* NULL: it does not stand there, or no longer */
+};
+
 /* A fiber that waits for several tasks, with a place in the queue of each that
  * is not done. It leaves them when it runs again: those that end meanwhile are
  * counted too. A place is taken out by the end of its task, and then that task
@@ -24,7 +32,7 @@ struct waiting {
     weft_wait_mode mode;
     bool over; /* it has been woken */
     weft_fiber *fiber;
-    struct weft_waiter_ *places; /* with item_, as long as they stand in line */
+    struct place *places;
 };
 
 static bool has_failed(const weft_task *t)
@@ -39,14 +47,15 @@ static bool enough(const struct waiting *x, const weft_task *t)
            (x->mode == WEFT_FIRST_ERROR && has_failed(t));
 }
 
-void wf_waiting_heard(struct weft_waiter_ *w, const weft_task *t)
+static void heard(struct wf_place *in_line, int result)
 {
-    struct waiting *x = w->item_;
-    w->item_ = NULL;
+    struct place *p = (struct place *)(void *)in_line;
+    struct waiting *x = p->of;
+    p->of = NULL;
     x->done++;
-    if (x->over || !enough(x, t)) return;
+    if (x->over || !enough(x, x->tasks[p - x->places])) return;
     x->over = true;
-    wf_wake(x->fiber, 0);
+    wf_wake(x->fiber, result);
 }
 
 static bool abort_wait(weft_fiber *f)
@@ -60,23 +69,25 @@ static const struct wf_wait_kind for_tasks = {"tasks", NULL, NULL, abort_wait};
 static void step_in(struct waiting *x)
 {
     for (size_t i = 0; i < x->n; i++) {
-        x->places[i] = (struct weft_waiter_){.fiber_ = x->fiber, .n_ = 1};
+        struct place *p = &x->places[i];
+        *p = (struct place){.in_line = {{.fiber_ = x->fiber}, heard}};
         if (weft_task_done(x->tasks[i])) continue;
-        x->places[i].item_ = x;
-        wf_waitq_push(&x->tasks[i]->waiters_, &x->places[i]);
+        p->of = x;
+        wf_waitq_push(&x->tasks[i]->waiters_, &p->in_line.waiter);
     }
 }
 
 static void step_out(struct waiting *x)
 {
     for (size_t i = 0; i < x->n; i++)
-        if (x->places[i].item_)
-            wf_waitq_remove(&x->tasks[i]->waiters_, &x->places[i]);
+        if (x->places[i].of)
+            wf_waitq_remove(&x->tasks[i]->waiters_,
+                            &x->places[i].in_line.waiter);
 }
 
 static int stand_in_line(struct waiting *x)
 {
-    struct weft_waiter_ few[A_FEW];
+    struct place few[A_FEW];
     size_t bytes = x->n * sizeof *x->places;
     x->places = x->n <= A_FEW ? few : wf_alloc(bytes);
     if (!x->places)

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * waiting.h - what tasks tell those who wait for several of them.
+ * waiting.h - between tasks and those who wait for them.
  *
- * In the queue of a task stand nodes of two sorts: fibers that join it (n_ is 0,
- * item_ says where the outcome is to go), and places of fibers that wait for
- * several (n_ is 1, item_ is their struct waiting).
+ * The item_ of a waiter says where the outcome is to go, if not NULL.
  */
 #ifndef WF_WAITING_H
 #define WF_WAITING_H
 
 #include <weft/task.h>
-
-/* One of several has ended, and the node is out of its queue. */
-void wf_waiting_heard(struct weft_waiter_ *w, const weft_task *t);
 
 /* To whoever takes next, or to the end of the queue. */
 void wf_doneq_put(weft_doneq *q, weft_task *t);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft/select.h (sync) - the first of several things to happen.
+ *
+ *     struct job job;
+ *     weft_case c[] = {WEFT_CASE_RECV(jobs, &job), WEFT_CASE_EVENT(&stop),
+ *                      WEFT_CASE_AFTER(WEFT_SEC(10))};
+ *     switch (weft_select(c, 3, 0)) {
+ *     case 0: if (c[0].result == 1) work(&job); break;
+ *     case 1: return 0;
+ *     case 2: report_idle(); break;
+ *     default: return -ECANCELED;
+ *     }
+ *
+ * Exactly one case happens; the others leave no trace, and on an error none has
+ * happened. If several are possible at once, the place to begin with moves on
+ * from call to call, so that none starves; or, ordered, the first one wins.
+ * The same channel may stand in several cases; a fiber's own send and receive do
+ * not meet.
+ *
+ * The cases are the caller's, and may be used again: switch one off by setting
+ * its `on` to WEFT_ON_OFF. A moment stays the same; for another WEFT_CASE_AFTER
+ * set `at` anew.
+ */
+#ifndef WEFT_SELECT_H
+#define WEFT_SELECT_H
+
+#include <weft/base.h>
+#include <weft/chan.h>
+#include <weft/event.h>
+#include <weft/io.h>
+#include <weft/task.h>
+#include <weft/time.h>
+
+WEFT_BEGIN_DECLS
+
+typedef enum weft_case_kind {
+    WEFT_ON_OFF, /* left out; so is a zeroed case */
+    WEFT_ON_RECV,
+    WEFT_ON_SEND,
+    WEFT_ON_TIME,
+    WEFT_ON_FD,
+    WEFT_ON_EVENT,
+    WEFT_ON_TASK
+} weft_case_kind;
+
+typedef struct weft_case {
+    weft_case_kind on;
+    void *object;     /* channel, event or task */
+    void *item;       /* where to receive, or what to send */
+    weft_fd fd;
+    int events;       /* WEFT_READABLE, WEFT_WRITABLE */
+    weft_time at;     /* the moment */
+    int result;       /* of the case that happened: as of weft_chan_recv, send,
+                         weft_wait_ready, or 0 */
+} weft_case;
+
+#define WEFT_CASE_RECV(chan, to) \
+    {.on = WEFT_ON_RECV, .object = (chan), .item = (to)}
+#define WEFT_CASE_SEND(chan, from) \
+    {.on = WEFT_ON_SEND, .object = (chan), .item = (void *)(uintptr_t)(from)}
+#define WEFT_CASE_AT(moment)    {.on = WEFT_ON_TIME, .at = (moment)}
+#define WEFT_CASE_AFTER(ns)     {.on = WEFT_ON_TIME, .at = weft_after(ns)}
+#define WEFT_CASE_FD(fd_, events_) \
+    {.on = WEFT_ON_FD, .fd = (fd_), .events = (events_)}
+#define WEFT_CASE_EVENT(event)  {.on = WEFT_ON_EVENT, .object = (event)}
+#define WEFT_CASE_TASK(task)    {.on = WEFT_ON_TASK, .object = (task)}
+
+enum {
+    WEFT_SELECT_ORDERED = 1, /* the first that can happen */
+    WEFT_SELECT_NOWAIT = 2   /* now, or not at all */
+};
+
+/**
+ * Waits until one of n cases happens, and sets its `result`. A closed channel
+ * happens too: 0 to receive, -EPIPE to send; and so does an aborted one, with
+ * -EPIPE. Nothing is read from a descriptor that is found ready, and a task that
+ * has ended may still be joined.
+ *
+ * A case that cannot be waited for is an error even if another one could happen
+ * at once; its `result` is the same code.
+ *
+ * Parks. Returns the index of the case; -ECANCELED; -EAGAIN: with NOWAIT, none
+ * can happen now; -EINVAL: none is on, a descriptor's asks for nothing, or a
+ * task was never spawned; -EDEADLK: of a task, as weft_join; of a descriptor
+ * -EBUSY, or -EBADF, also if it is closed meanwhile; -ENOMEM: to wait for more
+ * than a few takes memory.
+ */
+WEFT_PARKS int weft_select(weft_case *c, size_t n, unsigned flags);
+
+WEFT_END_DECLS
+
+#endif
