@@ -33,9 +33,13 @@
 #include <weft/limiter.h>
 #include <weft/mutex.h>
 #include <weft/once.h>
+#include <weft/ratelimit.h>
+#include <weft/retry.h>
 #include <weft/rwlock.h>
 #include <weft/select.h>
 #include <weft/sem.h>
+#include <weft/ticker.h>
+#include <weft/workqueue.h>
 
 /* Descriptors and the network. */
 #include <weft/addr.h>

@@ -64,10 +64,10 @@ static long number_of(const void *object)
     return ((const struct wf_fd *)object)->number;
 }
 
-const struct wf_wait_kind wf_wait_read = {"read fd", number_of, NULL,
-                                          abort_read};
-const struct wf_wait_kind wf_wait_write = {"write fd", number_of, NULL,
-                                           abort_write};
+const struct wf_wait_kind wf_wait_read = {
+    .name = "read fd", .number = number_of, .abort = abort_read};
+const struct wf_wait_kind wf_wait_write = {
+    .name = "write fd", .number = number_of, .abort = abort_write};
 
 static int register_it(struct wf_reactor *r, struct wf_fd *e, unsigned events)
 {
@@ -265,8 +265,8 @@ static bool abort_starved(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind wait_for_number = {"a free descriptor", NULL,
-                                                    NULL, abort_starved};
+static const struct wf_wait_kind wait_for_number = {.name = "a free descriptor",
+                                                    .abort = abort_starved};
 
 int wf_fd_wait_for_number(void)
 {

@@ -39,6 +39,9 @@ struct wf_wait_kind {
      * woken with -ECANCELED; false to leave it parked until it is granted.
      * Called once a park. NULL: this wait cannot be cancelled. */
     bool (*abort)(weft_fiber *f);
+    /* A moment that it waits for as well has come, and it is about to be woken
+     * with 0: unlink f from whatever it is to leave. NULL: from nothing. */
+    void (*due)(weft_fiber *f);
 };
 
 enum wf_fiber_state {

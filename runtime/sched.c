@@ -410,8 +410,8 @@ static bool abort_settle(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_settle = {"settle", NULL, NULL,
-                                              abort_settle};
+static const struct wf_wait_kind to_settle = {.name = "settle",
+                                              .abort = abort_settle};
 
 int wf_settle(void)
 {

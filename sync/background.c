@@ -61,10 +61,9 @@ static bool abort_wait(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_be_idle = {"background to end", NULL, NULL,
-                                               abort_wait};
-static const struct wf_wait_kind to_be_idle_nc = {"background to end", NULL,
-                                                  NULL, NULL};
+static const struct wf_wait_kind to_be_idle = {.name = "background to end",
+                                               .abort = abort_wait};
+static const struct wf_wait_kind to_be_idle_nc = {.name = "background to end"};
 
 /* At most so long, which ends it with 0. */
 static int wait_until_idle(weft_time ns)

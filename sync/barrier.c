@@ -18,8 +18,8 @@ static bool abort_wait(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_be_complete = {"barrier", NULL, NULL,
-                                                   abort_wait};
+static const struct wf_wait_kind to_be_complete = {.name = "barrier",
+                                                   .abort = abort_wait};
 
 void weft_barrier_init(weft_barrier *b, uint32_t parties)
 {

@@ -227,8 +227,8 @@ static const weft_fiber *filler_of(const void *object)
     return ((const struct entry *)object)->filler;
 }
 
-static const struct wf_wait_kind to_be_filled = {"cache entry", NULL, filler_of,
-                                                 abort_wait};
+static const struct wf_wait_kind to_be_filled = {
+    .name = "cache entry", .holder = filler_of, .abort = abort_wait};
 
 static void begin_fill(struct entry *e, weft_fiber *f)
 {

@@ -170,8 +170,8 @@ static bool abort_send(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_send = {"channel to send", NULL, NULL,
-                                            abort_send};
+static const struct wf_wait_kind to_send = {.name = "channel to send",
+                                            .abort = abort_send};
 
 /* 0, -EPIPE, or -EAGAIN where it would have to wait. */
 static inline int put(weft_chan *handle, const void *item)
@@ -221,8 +221,8 @@ static bool abort_recv(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_recv = {"channel to receive", NULL, NULL,
-                                            abort_recv};
+static const struct wf_wait_kind to_recv = {.name = "channel to receive",
+                                            .abort = abort_recv};
 
 /* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait. */
 static inline int get(struct core *c, void *item)
@@ -288,8 +288,8 @@ static bool abort_join(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_join = {"channel to be done", NULL, NULL,
-                                            abort_join};
+static const struct wf_wait_kind to_join = {.name = "channel to be done",
+                                            .abort = abort_join};
 
 int weft_chan_item_done(weft_chan *handle)
 {

@@ -66,7 +66,8 @@ enum {
     WF_A_TASK,
     WF_A_STARTING, /* somebody waits for it to be ready */
     WF_A_DEFERRED,
-    WF_A_PRIVATE /* a local with a private key */
+    WF_A_PRIVATE, /* a local with a private key */
+    WF_A_RETRY    /* it is in a weft_retry */
 };
 
 /* How a child ended, at the moment when its function returned. */
@@ -205,7 +206,6 @@ static inline void wf_child_timer(struct wf_child *c, int64_t when)
  * it is awake before that. */
 void wf_sleep_begin(struct wf_child *c, int64_t until);
 void wf_sleep_end(struct wf_child *c);
-extern const struct wf_wait_kind wf_asleep;
 
 /* Timers of fibers came due: ends sleeps, then cancels expired scopes. */
 void wf_timers_expired(struct wf_timer *list);

@@ -26,8 +26,8 @@ static bool abort_wait(weft_fiber *f)
     return false;
 }
 
-static const struct wf_wait_kind to_be_notified = {"condition", NULL, NULL,
-                                                   abort_wait};
+static const struct wf_wait_kind to_be_notified = {.name = "condition",
+                                                   .abort = abort_wait};
 
 static bool holds(const weft_mutex *m)
 {

@@ -16,7 +16,8 @@ static bool abort_wait(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_be_set = {"event", NULL, NULL, abort_wait};
+static const struct wf_wait_kind to_be_set = {.name = "event",
+                                              .abort = abort_wait};
 
 int weft_event_wait(weft_event *e)
 {

@@ -52,12 +52,11 @@ static bool abort_first(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind for_an_item = {"generator", NULL, producer_of,
-                                                abort_next};
-static const struct wf_wait_kind to_begin = {"first demand of generator", NULL,
-                                             NULL, abort_first};
-static const struct wf_wait_kind to_go_on = {"demand of generator", NULL, NULL,
-                                             NULL};
+static const struct wf_wait_kind for_an_item = {
+    .name = "generator", .holder = producer_of, .abort = abort_next};
+static const struct wf_wait_kind to_begin = {
+    .name = "first demand of generator", .abort = abort_first};
+static const struct wf_wait_kind to_go_on = {.name = "demand of generator"};
 
 static int wait_to_be_asked(weft_gen *g, const struct wf_wait_kind *kind)
 {

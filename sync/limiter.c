@@ -164,8 +164,8 @@ static const weft_fiber *only_borrower(const void *object)
     return wf_fiber_lives(b->fiber, b->key) ? b->fiber : NULL;
 }
 
-static const struct wf_wait_kind to_borrow = {"limiter", NULL, only_borrower,
-                                              abort_acquire};
+static const struct wf_wait_kind to_borrow = {
+    .name = "limiter", .holder = only_borrower, .abort = abort_acquire};
 
 void weft_limiter_init(weft_limiter *l, uint32_t total)
 {

@@ -25,9 +25,10 @@ static const weft_fiber *owner_of(const void *object)
     return ((const weft_mutex *)object)->owner_;
 }
 
-static const struct wf_wait_kind to_lock = {"mutex", NULL, owner_of,
-                                            abort_lock};
-static const struct wf_wait_kind to_lock_nc = {"mutex", NULL, owner_of, NULL};
+static const struct wf_wait_kind to_lock = {
+    .name = "mutex", .holder = owner_of, .abort = abort_lock};
+static const struct wf_wait_kind to_lock_nc = {.name = "mutex",
+                                               .holder = owner_of};
 
 /* The mutex is not free. */
 __attribute__((noinline)) static int

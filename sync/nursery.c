@@ -7,8 +7,7 @@
  */
 #include "sync/nursery.h"
 
-const struct wf_wait_kind wf_nursery_closing = {"nursery to close", NULL, NULL,
-                                                NULL};
+const struct wf_wait_kind wf_nursery_closing = {.name = "nursery to close"};
 
 /* ---- opening ------------------------------------------------------------ */
 

@@ -26,8 +26,8 @@ static const weft_fiber *runner_of(const void *object)
     return ((const weft_once *)object)->runner_;
 }
 
-static const struct wf_wait_kind to_be_done = {"once", NULL, runner_of,
-                                               abort_once};
+static const struct wf_wait_kind to_be_done = {
+    .name = "once", .holder = runner_of, .abort = abort_once};
 
 static void begin(weft_once *o, weft_fiber *f)
 {

@@ -120,8 +120,7 @@ void wf_timers_expired(struct wf_timer *list)
         if (t->next) __builtin_prefetch(child_of_timer(t->next));
         if (c->sleep_until > wf_now) continue;
         c->sleep_until = INT64_MAX;
-        /* Who waits for other things as well leaves them. */
-        if (c->fiber.kind != &wf_asleep) (void)c->fiber.kind->abort(&c->fiber);
+        if (c->fiber.kind->due) c->fiber.kind->due(&c->fiber);
         wf_wake(&c->fiber, 0);
     }
     for (struct wf_timer *t = list, *next; t; t = next) {

@@ -172,7 +172,11 @@ static void granted(struct wf_place *in_line, int result)
     wf_wake(f, 0);
 }
 
-/* Cancelled, or a moment has come. */
+static void moment_has_come(weft_fiber *f)
+{
+    leave((struct selecting *)(uintptr_t)f->object, f);
+}
+
 static bool abort_select(weft_fiber *f)
 {
     leave((struct selecting *)(uintptr_t)f->object, f);
@@ -184,8 +188,10 @@ static long number_of(const void *object)
     return (long)((const struct selecting *)object)->on;
 }
 
-static const struct wf_wait_kind selecting = {"select of", number_of, NULL,
-                                              abort_select};
+static const struct wf_wait_kind selecting = {.name = "select of",
+                                              .number = number_of,
+                                              .abort = abort_select,
+                                              .due = moment_has_come};
 
 static weft_waitq_ *line_of(const weft_case *c)
 {

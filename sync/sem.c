@@ -39,8 +39,8 @@ static bool abort_acquire(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_acquire = {"semaphore", NULL, NULL,
-                                               abort_acquire};
+static const struct wf_wait_kind to_acquire = {.name = "semaphore",
+                                               .abort = abort_acquire};
 
 void weft_sem_init(weft_sem *s, uint32_t value, uint32_t max)
 {

@@ -34,7 +34,8 @@ static bool abort_sleep(weft_fiber *f)
     return true;
 }
 
-const struct wf_wait_kind wf_asleep = {"sleep", NULL, NULL, abort_sleep};
+static const struct wf_wait_kind asleep = {.name = "sleep",
+                                           .abort = abort_sleep};
 
 void wf_sleep_begin(struct wf_child *c, int64_t until)
 {
@@ -55,7 +56,7 @@ int weft_sleep_until(weft_time t)
     if (t <= wf_now) return 0; /* passing has taken a turn, and that long */
     struct wf_child *c = wf_child_self();
     wf_sleep_begin(c, t);
-    return wf_park(&wf_asleep, c);
+    return wf_park(&asleep, c);
 }
 
 int weft_sleep(weft_time ns)

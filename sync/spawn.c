@@ -177,8 +177,8 @@ static bool abort_spawner(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind for_a_place = {"place in nursery", NULL, NULL,
-                                                abort_spawner};
+static const struct wf_wait_kind for_a_place = {.name = "place in nursery",
+                                                .abort = abort_spawner};
 
 int weft_spawn_wait_(const char *file, int line, weft_nursery *n, weft_fn fn,
                      void *arg)

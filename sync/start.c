@@ -45,10 +45,12 @@ static long child_number(const void *object)
     return (long)child_of(object)->id;
 }
 
-static const struct wf_wait_kind to_be_ready = {"start of fiber", child_number,
-                                                child_of, abort_start};
-static const struct wf_wait_kind to_end = {"end of fiber", child_number,
-                                           child_of, NULL};
+static const struct wf_wait_kind to_be_ready = {.name = "start of fiber",
+                                                .number = child_number,
+                                                .holder = child_of,
+                                                .abort = abort_start};
+static const struct wf_wait_kind to_end = {
+    .name = "end of fiber", .number = child_number, .holder = child_of};
 
 int weft_start_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                    void *arg, void **ret_value, const weft_spawn_opts *o)

@@ -120,8 +120,10 @@ static long number_of(const void *object)
     return (long)((const weft_task *)object)->id_;
 }
 
-static const struct wf_wait_kind joining = {"join of fiber", number_of,
-                                            fiber_of, abort_join};
+static const struct wf_wait_kind joining = {.name = "join of fiber",
+                                            .number = number_of,
+                                            .holder = fiber_of,
+                                            .abort = abort_join};
 
 int weft_join(weft_task *t, weft_outcome *ret_outcome)
 {

@@ -64,7 +64,8 @@ static bool abort_wait(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind for_tasks = {"tasks", NULL, NULL, abort_wait};
+static const struct wf_wait_kind for_tasks = {.name = "tasks",
+                                              .abort = abort_wait};
 
 static void step_in(struct waiting *x)
 {
@@ -177,8 +178,8 @@ static bool abort_take(weft_fiber *f)
     return true;
 }
 
-static const struct wf_wait_kind to_take = {"next task done", NULL, NULL,
-                                            abort_take};
+static const struct wf_wait_kind to_take = {.name = "next task done",
+                                            .abort = abort_take};
 
 int weft_next_done(weft_doneq *q, weft_task **ret_task)
 {
