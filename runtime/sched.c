@@ -402,77 +402,6 @@ int weft_yield(void)
     return -ECANCELED;
 }
 
-/* ---- until all is quiet ------------------------------------------------- */
-
-static bool abort_settle(weft_fiber *f)
-{
-    wf_waitq_remove(&wf_sched->settlers, &f->waiter);
-    return true;
-}
-
-static const struct wf_wait_kind to_settle = {.name = "settle",
-                                              .abort = abort_settle};
-
-int wf_settle(void)
-{
-    return wf_waitq_park(&wf_sched->settlers, &to_settle, wf_sched);
-}
-
-static void wake_settlers(struct wf_sched *w)
-{
-    struct weft_waiter_ *waiter;
-    while ((waiter = wf_waitq_pop(&w->settlers)))
-        wf_wake(waiter->fiber_, 0);
-}
-
-/* ---- a drawn order ------------------------------------------------------ */
-
-uint64_t wf_sched_seed(void)
-{
-    return wf_sched ? wf_sched->opts.seed : 0;
-}
-
-/* Steele and Vigna's splitmix64: any seed will do. */
-static uint64_t draw(struct wf_sched *w)
-{
-    uint64_t z = w->drawn += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static weft_fiber **in_line(const struct wf_sched *w, uint32_t i)
-{
-    return &w->ring[(w->head + i) & w->mask];
-}
-
-/* Goes round by the golden ratio: its multiples lie evenly, and so do every
- * second or third of them, where a count would give who calls every n-th time
- * the same number always. */
-size_t wf_rotate(size_t n)
-{
-    uint64_t at = wf_sched->rotation;
-    wf_sched->rotation += 0x9e3779b97f4a7c15u;
-    return (size_t)((at >> 32) * n >> 32);
-}
-
-/* All that are ready are the next batch. The last place is drawn first: it goes
- * to the last one that has yielded, who lets all before him go first, or to one
- * of those behind him, who need not; and so on towards the front. */
-static void draw_batch(struct wf_sched *w)
-{
-    w->batch = w->tail - w->head;
-    for (uint32_t end = w->batch, from = end; end > 1; end--) {
-        if (from == end) from--;
-        while (from > 0 && (*in_line(w, from))->state != WF_YIELDED)
-            from--;
-        uint32_t i = from + (uint32_t)(draw(w) % (end - from));
-        weft_fiber **a = in_line(w, i), **b = in_line(w, end - 1), *kept = *a;
-        *a = *b;
-        *b = kept;
-    }
-}
-
 /* ---- running ------------------------------------------------------------ */
 
 /* Says how far to go until the next turn. */
@@ -480,7 +409,7 @@ static void begin_turn(struct wf_sched *w)
 {
     w->room = WF_TURN;
     if (w->opts.seed) {
-        if (w->batch == 0) draw_batch(w);
+        if (w->batch == 0) wf_order_draw(w);
         if (w->batch < w->room) w->room = w->batch;
         w->batch -= w->room; /* all of them run now */
     }
@@ -515,8 +444,7 @@ int wf_sched_open(const struct wf_sched_opts *o)
         return -ENOMEM;
     }
     w->credit = wf_points.fn ? 0 : WF_CREDIT;
-    w->drawn = o->seed;
-    w->rotation = o->seed * 0xbf58476d1ce4e5b9u;
+    wf_order_begin(w, o->seed);
     wf_sched = w;
     int err = wf_watchdog_open(o->watchdog);
     if (err < 0) wf_sched_close();
@@ -538,7 +466,7 @@ void wf_sched_run(void)
                 wf_fatal("every fiber waits for another one, again, while "
                          "cleaning up after such a deadlock");
         }
-        if (settling && w->head == w->tail) wake_settlers(w);
+        if (settling && w->head == w->tail) wf_settlers_wake(w);
         begin_turn(w);
         weft_fiber *next = take_next(w);
         wf_watchdog_turn();

@@ -59,6 +59,14 @@ extern __thread struct wf_sched *wf_sched;
 /* Room in the ring for so many fibers and one more: 0 or -ENOMEM. */
 int wf_ring_grow(struct wf_sched *w, size_t fibers);
 
+/* settle.c: nothing else can happen before the clock jumps. */
+void wf_settlers_wake(struct wf_sched *w);
+
+/* order.c: from here on as the seed says; puts all that are ready now, as one
+ * batch, in an order drawn from it. */
+void wf_order_begin(struct wf_sched *w, uint64_t seed);
+void wf_order_draw(struct wf_sched *w);
+
 /* points.c: take the next fiber past a `stop` that is there for a watcher. */
 weft_fiber *wf_points_take(struct wf_sched *w);
 

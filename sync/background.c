@@ -37,7 +37,7 @@ void wf_background_open(weft_nursery *root)
 int weft_background_(const char *file, int line, weft_fn fn, void *arg,
                      const weft_spawn_opts *o)
 {
-    if (o && o->task) o->task->state_ = 0; /* until it is spawned */
+    wf_spawn_begin(o);
     if (!wf_self()) return wf_misuse(-EPERM, "weft_background outside a fiber");
     return weft_spawn_ex_(file, line, &set.nursery, fn, arg, o);
 }

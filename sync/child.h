@@ -202,6 +202,12 @@ static inline void wf_child_timer(struct wf_child *c, int64_t when)
         wf_child_timer_arm(c, when);
 }
 
+/* A task that is asked for is not spawned until it is. */
+static inline void wf_spawn_begin(const weft_spawn_opts *o)
+{
+    if (o && o->task) o->task->state_ = 0;
+}
+
 /* sleep.c: has c, which is about to park, woken with 0 at that moment; not, if
  * it is awake before that. */
 void wf_sleep_begin(struct wf_child *c, int64_t until);

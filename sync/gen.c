@@ -298,14 +298,7 @@ void weft_foreach_leave_(weft_foreach_ *f)
     weft_error *said = wf_error_take(self);
     int lost = close_block(f);
     (void)lost;
-    const weft_error bare = {.code = f->gen_.nursery_.first_};
     weft_error *group = wf_error_take(self); /* the hook may fail in its turn */
-    if (bare.code && !group) wf_error_unhandled(&bare); /* no memory for one */
-    for (weft_error *e = group, *next; e; e = next) {
-        next = (weft_error *)(uintptr_t)e->next;
-        e->next = NULL;
-        wf_error_unhandled(e);
-        wf_error_free(e);
-    }
+    wf_nursery_tell_of_lost(&f->gen_.nursery_, group, 0, 0);
     wf_error_give(self, said);
 }

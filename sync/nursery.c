@@ -148,14 +148,12 @@ weft_nursery *weft_nursery_exit_(weft_nursery *n)
     return NULL;
 }
 
-/* Tells of those of the group that nobody will receive, one by one, and gives
- * it back. What the body itself returns, if it failed, is on its way to the
- * caller. */
-static void tell_of_lost(const weft_nursery *n, weft_error *group,
-                         uint64_t body, int body_rc)
+void wf_nursery_tell_of_lost(const weft_nursery *n, weft_error *group,
+                             uint64_t body, int body_rc)
 {
     const weft_error bare = {.code = n->first_}; /* no memory for a record */
-    if (n->first_ != body_rc && n->first_ != (group ? group->code : 0))
+    if (n->first_ && n->first_ != body_rc &&
+        n->first_ != (group ? group->code : 0))
         wf_error_unhandled(&bare);
     for (weft_error *e = group, *next; e; e = next) {
         next = (weft_error *)(uintptr_t)e->next;
@@ -185,7 +183,7 @@ void weft_nursery_leave_(weft_nursery *n)
                 n->scope_.file_, n->scope_.line_, mapped);
     weft_error *group = wf_error_take(f); /* the hook may fail in its turn */
     if (n->first_)
-        tell_of_lost(n, group, f->id, rc < 0 && !stopped ? rc : 0);
+        wf_nursery_tell_of_lost(n, group, f->id, rc < 0 && !stopped ? rc : 0);
     else
         wf_error_free(group);
     wf_error_give(f, said);

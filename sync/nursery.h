@@ -51,6 +51,12 @@ void wf_nursery_daemons_left(weft_nursery *n);
 /* Keeps a failure of f, a child or the body, for close. */
 void wf_nursery_keep(weft_nursery *n, weft_fiber *f, int code);
 
+/* A block was left in a way that drops what close returned: tells of all in the
+ * group, one by one, and gives it back. What the body itself returns, if it
+ * failed, is on its way to the caller, and is not lost; else body_rc is 0. */
+void wf_nursery_tell_of_lost(const weft_nursery *n, weft_error *group,
+                             uint64_t body, int body_rc);
+
 /* The background set has no child any more. */
 void wf_background_is_idle(void);
 

@@ -116,12 +116,6 @@ static int admit(const weft_nursery *n)
     return n->state_ & WF_N_OPEN ? -EAGAIN : 0;
 }
 
-/* Its task, if it has one, is not spawned until it is. */
-static inline void begin_options(const weft_spawn_opts *o)
-{
-    if (o && o->task) o->task->state_ = 0;
-}
-
 int weft_spawn_(const char *file, int line, weft_nursery *n, weft_fn fn,
                 void *arg)
 {
@@ -132,7 +126,7 @@ int weft_spawn_(const char *file, int line, weft_nursery *n, weft_fn fn,
 int weft_spawn_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                    void *arg, const weft_spawn_opts *o)
 {
-    begin_options(o);
+    wf_spawn_begin(o);
     int err = admit(n);
     return err < 0 ? err : spawn(n, fn, arg, NULL, 0, o, file, line, NULL);
 }
@@ -146,7 +140,7 @@ int weft_spawn_copy_(const char *file, int line, weft_nursery *n, weft_fn fn,
 int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                         const void *val, size_t len, const weft_spawn_opts *o)
 {
-    begin_options(o);
+    wf_spawn_begin(o);
     int err = admit(n);
     return err < 0 ? err : spawn(n, fn, NULL, val, len, o, file, line, NULL);
 }
@@ -213,7 +207,7 @@ int wf_spawn_at_limit(weft_nursery *n, weft_fn fn, void *arg,
 int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                         void *arg, const weft_spawn_opts *o)
 {
-    begin_options(o);
+    wf_spawn_begin(o);
     int err = weft_pass_();
     return err < 0 ? err : wf_spawn_at_limit(n, fn, arg, o, file, line, NULL);
 }

@@ -55,7 +55,7 @@ static const struct wf_wait_kind to_end = {
 int weft_start_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
                    void *arg, void **ret_value, const weft_spawn_opts *o)
 {
-    if (o && o->task) o->task->state_ = 0; /* until it is spawned */
+    wf_spawn_begin(o);
     int err = weft_pass_();
     if (err < 0) return err;
     struct starting s = {.starter = wf_self()};

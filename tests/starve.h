@@ -26,4 +26,13 @@
 
 void starve(weft_fn work);
 
+#ifdef WEFT_HOSTILE
+#include "runtime/os.h"
+
+/* The same for one kind of call, and for work that notices: it returns -ENOMEM
+ * when something was refused to it, which has to happen, and 0 when nothing
+ * was. */
+void fail_each(weft_fn work, enum wf_call call);
+#endif
+
 #endif

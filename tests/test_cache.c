@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "harness.h"
-#include "hostile.h"
+#include "starve.h"
 #include "process.h"
 #include "runtime/leaks.h"
 

@@ -19,7 +19,7 @@
 #include <time.h>
 
 #include "harness.h"
-#include "hostile.h"
+#include "starve.h"
 #include "process.h"
 #include "sweep.h"
 

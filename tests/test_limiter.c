@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "harness.h"
-#include "hostile.h"
+#include "starve.h"
 #include "process.h"
 
 enum { WAITING = 99 };

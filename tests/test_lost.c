@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "harness.h"
-#include "hostile.h"
+#include "starve.h"
 #include "process.h"
 
 static const weft_nursery_opts collecting = {.policy = WEFT_COLLECT};

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "harness.h"
-#include "hostile.h"
+#include "starve.h"
 #include "process.h"
 #include "sweep.h"
 

@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "harness.h"
-#include "hostile.h"
+#include "starve.h"
 #include "runtime/park.h"
 
 enum { NODES = 60, PLACES = 80, THINGS = 16, OBJECTS = 300, CODES = 400 };
