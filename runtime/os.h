@@ -317,6 +317,17 @@ static inline void wf_os_sigunhold(int signo, const sigset_t *before,
         continue;
     (void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
+/* Holds all of them back. */
+static inline void wf_os_sighold_all(sigset_t *before)
+{
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, before);
+}
+static inline void wf_os_sigmask(const sigset_t *mask)
+{
+    (void)pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
 /* Blocks a signal on this thread, or lets it through; was it blocked? */
 static inline bool wf_os_sigblock(int signo, bool on)
 {

@@ -67,7 +67,10 @@ static inline void check_fpu(const struct wf_sched *w)
 #endif
 }
 
-/* ---- sanitizers: before a switch, and after one ------------------------- */
+/* ---- sanitizers: before a switch, and after one -------------------------
+ * TSan keeps a signal that finds code running until the same fiber next calls
+ * something that TSan knows, and this may be its last act. So none comes
+ * between such a call (the hold itself) and the switch. */
 
 WF_SWITCHES static inline void
 before_switch(struct wf_sched *w, const weft_fiber *to, void **fake_save)
@@ -80,6 +83,7 @@ before_switch(struct wf_sched *w, const weft_fiber *to, void **fake_save)
         __sanitizer_start_switch_fiber(fake_save, w->own_low, w->own_bytes);
 #endif
 #ifdef WF_TSAN
+    wf_os_sighold_all(&w->signals);
     __tsan_switch_to_fiber(to ? to->stack->tsan_fiber : w->tsan_fiber, 0);
 #endif
     (void)w;
@@ -97,10 +101,12 @@ WF_SWITCHES static inline void after_switch(struct wf_sched *w, void *fake)
         w->own_low = low;
         w->own_bytes = bytes;
     }
-#else
+#endif
+#ifdef WF_TSAN
+    wf_os_sigmask(&w->signals);
+#endif
     (void)w;
     (void)fake;
-#endif
 }
 
 /* ---- the ring ----------------------------------------------------------- */

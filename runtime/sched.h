@@ -5,6 +5,8 @@
 #ifndef WF_SCHED_H
 #define WF_SCHED_H
 
+#include <signal.h>
+
 #include "runtime/park.h"
 #include "runtime/stack.h"
 
@@ -51,6 +53,7 @@ struct wf_sched {
     const void *own_low;
     size_t own_bytes;
     void *tsan_fiber;
+    sigset_t signals; /* TSan: those that are held back in a switch */
     unsigned fpu; /* the floating-point control word of the thread */
 };
 

@@ -67,8 +67,12 @@ static const weft_fiber *writer_of(const void *object)
 }
 
 static const struct wf_wait_kind waits[] = {
-    [TO_READ] = {"rwlock to read", NULL, writer_of, abort_lock},
-    [TO_WRITE] = {"rwlock to write", NULL, writer_of, abort_lock}};
+    [TO_READ] = {.name = "rwlock to read",
+                 .holder = writer_of,
+                 .abort = abort_lock},
+    [TO_WRITE] = {.name = "rwlock to write",
+                  .holder = writer_of,
+                  .abort = abort_lock}};
 
 /* ---- taking it ---------------------------------------------------------- */
 
