@@ -136,7 +136,9 @@ static inline void wf_waitq_remove(weft_waitq_ *q, struct weft_waiter_ *w)
 static inline struct weft_waiter_ *wf_waitq_pop(weft_waitq_ *q)
 {
     struct weft_waiter_ *w = q->head_;
-    if (w) wf_waitq_remove(q, w);
+    if (!w) return NULL;
+    q->head_ = w->next_;
+    *(w->next_ ? &w->next_->prev_ : &q->tail_) = NULL;
     return w;
 }
 

@@ -35,18 +35,24 @@ struct weft_chan { /* a handle */
 struct core {
     weft_chan first;
     bool closed, aborted, freed;
-    size_t item_bytes, cap, count;
-    char *in, *out,
-        *end; /* the next place to fill, and to empty; the last + 1 */
-    uint64_t sent, received; /* items, ever */
-    uint64_t done;           /* of those received, reported done */
+    size_t item_bytes;
+    uint64_t entered, left; /* the ring, ever */
+    size_t cap;             /* of the ring; 0 from the close on */
+    char *in, *out, *end;   /* the next place to fill, and to empty; the end */
     weft_waitq_ receivers, sending, joiners;
-    size_t senders; /* handles that are not done */
-    size_t clones;  /* handles allocated */
+    uint64_t passed; /* from hand to hand, never in the ring */
+    uint64_t done;   /* of those received, reported done */
+    size_t senders;  /* handles that are not done */
+    size_t clones;   /* handles allocated */
     size_t bytes;
     void (*drop)(void *item);
     _Alignas(16) char ring[];
 };
+
+static inline size_t inside(const struct core *c)
+{
+    return c->entered - c->left;
+}
 
 static inline void copy(const struct core *c, void *to, const void *from)
 {
@@ -56,20 +62,24 @@ static inline void copy(const struct core *c, void *to, const void *from)
         memcpy(to, from, c->item_bytes);
 }
 
+static inline char *next_place(const struct core *c, char *place, size_t bytes)
+{
+    place += bytes;
+    return place == c->end ? (char *)(uintptr_t)c->ring : place;
+}
+
 static inline void ring_in(struct core *c, const void *item)
 {
     copy(c, c->in, item);
-    c->in += c->item_bytes;
-    if (c->in == c->end) c->in = c->ring;
-    c->count++;
+    c->in = next_place(c, c->in, c->item_bytes);
+    c->entered++;
 }
 
 static inline void ring_out(struct core *c, void *item)
 {
     copy(c, item, c->out);
-    c->out += c->item_bytes;
-    if (c->out == c->end) c->out = c->ring;
-    c->count--;
+    c->out = next_place(c, c->out, c->item_bytes);
+    c->left++;
 }
 
 static void wake_all(weft_waitq_ *q, int result)
@@ -141,6 +151,7 @@ void weft_chan_close(weft_chan *handle)
 {
     struct core *c = handle->core;
     c->closed = true;
+    c->cap = 0;
     wake_all(&c->sending, -EPIPE);
     wake_all(&c->receivers, 0); /* there are some only if it is empty */
 }
@@ -149,14 +160,14 @@ void weft_chan_abort(weft_chan *handle)
 {
     struct core *c = handle->core;
     c->closed = c->aborted = true;
+    c->cap = 0;
     wake_all(&c->sending, -EPIPE);
     wake_all(&c->receivers, -EPIPE);
     wake_all(&c->joiners, -EPIPE);
-    while (c->count > 0) {
+    while (inside(c) > 0) {
         char *item = c->out;
-        c->out += c->item_bytes;
-        if (c->out == c->end) c->out = c->ring;
-        c->count--;
+        c->out = next_place(c, item, c->item_bytes);
+        c->entered--; /* after all */
         if (c->drop) c->drop(item);
     }
 }
@@ -174,21 +185,20 @@ static const struct wf_wait_kind to_send = {.name = "channel to send",
                                             .abort = abort_send};
 
 /* 0, -EPIPE, or -EAGAIN where it would have to wait. */
-static inline int put(weft_chan *handle, const void *item)
+__attribute__((noinline)) static int put(weft_chan *handle, const void *item)
 {
     struct core *c = handle->core;
     if (c->closed || handle->done) return -EPIPE;
     struct weft_waiter_ *w = wf_waitq_pop(&c->receivers);
     if (w) {
         copy(c, w->item_, item);
-        c->received++;
+        c->passed++;
         wf_grant(w, 1);
-    } else if (c->count < c->cap) {
+    } else if (inside(c) < c->cap) {
         ring_in(c, item);
     } else {
         return -EAGAIN;
     }
-    c->sent++;
     return 0;
 }
 
@@ -199,12 +209,21 @@ __attribute__((noinline)) static int wait_to_send(struct core *c,
     return wf_waitq_park(&c->sending, &to_send, c);
 }
 
+/* What is most common, an item of a word and room for it, stands here and saves
+ * no register; and what waits does not pass by what hands over. */
 int weft_chan_send(weft_chan *handle, const void *item)
 {
     int err = weft_pass_();
     if (err < 0) return err;
-    err = put(handle, item);
-    return err == -EAGAIN ? wait_to_send(handle->core, item) : err;
+    struct core *c = handle->core;
+    if (c->receivers.head_ || handle->done) return put(handle, item);
+    if (inside(c) >= c->cap) return c->closed ? -EPIPE : wait_to_send(c, item);
+    if (c->item_bytes != 8) return put(handle, item);
+    char *place = c->in;
+    memcpy(place, item, 8);
+    c->in = next_place(c, place, 8);
+    c->entered++;
+    return 0;
 }
 
 int weft_chan_trysend(weft_chan *handle, const void *item)
@@ -225,23 +244,20 @@ static const struct wf_wait_kind to_recv = {.name = "channel to receive",
                                             .abort = abort_recv};
 
 /* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait. */
-static inline int get(struct core *c, void *item)
+__attribute__((noinline)) static int get(struct core *c, void *item)
 {
     if (c->aborted) return -EPIPE;
     struct weft_waiter_ *w = wf_waitq_pop(&c->sending);
-    if (c->count > 0) {
+    if (inside(c) > 0) {
         ring_out(c, item);
         if (w) ring_in(c, w->item_);
     } else if (w) {
         copy(c, item, w->item_);
+        c->passed++;
     } else {
         return c->closed ? 0 : -EAGAIN;
     }
-    c->received++;
-    if (w) {
-        c->sent++;
-        wf_grant(w, 0);
-    }
+    if (w) wf_grant(w, 0);
     return 1;
 }
 
@@ -253,10 +269,17 @@ __attribute__((noinline)) static int wait_to_recv(struct core *c, void *item)
 
 int weft_chan_recv(weft_chan *handle, void *item)
 {
-    int got = weft_pass_();
-    if (got < 0) return got;
-    got = get(handle->core, item);
-    return got == -EAGAIN ? wait_to_recv(handle->core, item) : got;
+    int err = weft_pass_();
+    if (err < 0) return err;
+    struct core *c = handle->core;
+    if (c->sending.head_) return get(c, item);
+    if (inside(c) == 0) return c->closed ? get(c, item) : wait_to_recv(c, item);
+    if (c->item_bytes != 8) return get(c, item);
+    char *place = c->out;
+    memcpy(item, place, 8);
+    c->out = next_place(c, place, 8);
+    c->left++;
+    return 1;
 }
 
 int weft_chan_tryrecv(weft_chan *handle, void *item)
@@ -276,7 +299,7 @@ weft_waitq_ *wf_chan_receivers(weft_chan *handle)
 
 size_t weft_chan_length(const weft_chan *handle)
 {
-    return handle->core->count;
+    return inside(handle->core);
 }
 
 /* ---- done and join ------------------------------------------------------ */
@@ -294,10 +317,10 @@ static const struct wf_wait_kind to_join = {.name = "channel to be done",
 int weft_chan_item_done(weft_chan *handle)
 {
     struct core *c = handle->core;
-    if (c->done == c->received)
+    if (c->done == c->left + c->passed)
         return wf_misuse(-EINVAL, "weft_chan_item_done: more items are done "
                                   "than were received");
-    if (++c->done == c->sent) wake_all(&c->joiners, 0);
+    if (++c->done == c->entered + c->passed) wake_all(&c->joiners, 0);
     return 0;
 }
 
@@ -307,6 +330,6 @@ int weft_chan_join(weft_chan *handle)
     if (err < 0) return err;
     struct core *c = handle->core;
     if (c->aborted) return -EPIPE;
-    if (c->done == c->sent) return 0;
+    if (c->done == c->entered + c->passed) return 0;
     return wf_waitq_park(&c->joiners, &to_join, c);
 }
