@@ -71,6 +71,41 @@ TEST_PLAIN(worker_pool_shows_a_result_for_each_job)
     says_what_is_expected("worker_pool");
 }
 
+TEST_PLAIN(pattern_52_57_work_queue_shows_what_becomes_of_each_letter)
+{
+    says_what_is_expected("work_queue");
+}
+
+TEST_PLAIN(pattern_59_pipeline_shows_a_slow_stage_an_early_end_and_a_failure)
+{
+    says_what_is_expected("pipeline");
+}
+
+TEST_PLAIN(select_loop_shows_one_case_at_a_time_and_each_in_time)
+{
+    says_what_is_expected("select_loop");
+}
+
+TEST_PLAIN(pattern_97_retry_shows_what_is_tried_again_and_when)
+{
+    says_what_is_expected("retry");
+}
+
+TEST_PLAIN(pattern_106_109_rate_limit_shows_who_is_refused_and_who_waits)
+{
+    says_what_is_expected("rate_limit");
+}
+
+TEST_PLAIN(pattern_77_cache_shows_one_question_for_all_who_ask)
+{
+    says_what_is_expected("cache");
+}
+
+TEST_PLAIN(pattern_88_ticker_shows_seconds_that_do_not_drift)
+{
+    says_what_is_expected("ticker");
+}
+
 TEST_PLAIN(generator_shows_a_producer_that_is_closed_before_the_loop_is_left)
 {
     says_what_is_expected("generator");

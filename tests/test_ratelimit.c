@@ -46,7 +46,7 @@ static weft_ratelimit_info ask(weft_ratelimit *r)
 
 /* ---- the plain case ----------------------------------------------------- */
 
-TEST(row_106_a_bucket_lets_the_limit_through_and_then_one_by_one)
+TEST(pattern_106_a_bucket_lets_the_limit_through_and_then_one_by_one)
 {
     weft_ratelimit r;
     weft_ratelimit_info info;
@@ -71,7 +71,7 @@ TEST(row_106_a_bucket_lets_the_limit_through_and_then_one_by_one)
     CHECK_EQ(weft_ratelimit_check(&r, 1, NULL), -EAGAIN);
 }
 
-TEST(row_106_a_window_lets_the_limit_through_in_any_stretch)
+TEST(pattern_106_a_window_lets_the_limit_through_in_any_stretch)
 {
     weft_ratelimit r;
     weft_ratelimit_info info;
@@ -94,7 +94,7 @@ TEST(row_106_a_window_lets_the_limit_through_in_any_stretch)
     CHECK_EQ(weft_ratelimit_check(&r, 1, NULL), 0);
 }
 
-TEST(row_106_what_is_refused_does_not_count)
+TEST(pattern_106_what_is_refused_does_not_count)
 {
     for (int k = 0; k < 2; k++) {
         weft_ratelimit r;
@@ -110,7 +110,7 @@ TEST(row_106_what_is_refused_does_not_count)
     }
 }
 
-TEST(row_106_a_limit_of_none_refuses_everything)
+TEST(pattern_106_a_limit_of_none_refuses_everything)
 {
     for (int k = 0; k < 2; k++) {
         weft_ratelimit r;
@@ -306,7 +306,7 @@ static void pick_rate(weft_ratelimit *r, weft_rate_kind kind, uint32_t *limit,
     weft_ratelimit_init(r, kind, *limit, *window);
 }
 
-TEST(row_107_remaining_is_what_would_be_allowed_now)
+TEST(pattern_107_remaining_is_what_would_be_allowed_now)
 {
     random_state = test_seed() | 1;
     for (int i = 0; i < 600; i++) {
@@ -327,7 +327,7 @@ TEST(row_107_remaining_is_what_would_be_allowed_now)
     }
 }
 
-TEST(row_107_retry_after_is_the_moment_and_not_one_before)
+TEST(pattern_107_retry_after_is_the_moment_and_not_one_before)
 {
     random_state = test_seed() | 1;
     int tried = 0;
@@ -353,7 +353,7 @@ TEST(row_107_retry_after_is_the_moment_and_not_one_before)
     CHECK_EQ(tried, 600);
 }
 
-TEST(row_107_reset_at_is_when_all_is_there_and_not_before)
+TEST(pattern_107_reset_at_is_when_all_is_there_and_not_before)
 {
     random_state = test_seed() | 1;
     for (int i = 0; i < 600; i++) {
@@ -534,7 +534,7 @@ static void start(weft_nursery *n, weft_ratelimit *r, struct actor *a,
     CHECK_EQ(weft_test_settle(), 0); /* it is in line now */
 }
 
-TEST(row_109_who_waits_goes_through_in_line_at_the_rate)
+TEST(pattern_109_who_waits_goes_through_in_line_at_the_rate)
 {
     for (int k = 0; k < 2; k++) {
         weft_ratelimit r;
@@ -814,7 +814,7 @@ TEST(a_cancel_at_the_moment_of_the_turn_leaves_one_story)
     CHECK_EQ(ask(&r).remaining, 0);
 }
 
-TEST(row_107_what_is_said_reckons_with_the_line)
+TEST(pattern_107_what_is_said_reckons_with_the_line)
 {
     random_state = test_seed() | 1;
     for (int i = 0; i < 200; i++) {

@@ -90,7 +90,7 @@ TEST(what_succeeds_is_called_once_and_its_result_returned)
     CHECK_EQ(weft_now() - start, 0);
 }
 
-TEST(row_97_a_retry_makes_three_attempts_with_waits_that_double)
+TEST(pattern_97_a_retry_makes_three_attempts_with_waits_that_double)
 {
     struct work w = {.fails = 2, .code = -ECONNREFUSED, .result = 3};
     weft_retry_opts o = {.no_jitter = true};
@@ -102,7 +102,7 @@ TEST(row_97_a_retry_makes_three_attempts_with_waits_that_double)
     CHECK_EQ(weft_now() - start, WEFT_MSEC(300));
 }
 
-TEST(row_97_the_real_last_failure_comes_out_with_its_record)
+TEST(pattern_97_the_real_last_failure_comes_out_with_its_record)
 {
     struct work w = {.fails = 9, .code = -ETIMEDOUT};
     CHECK_EQ(weft_retry(do_work, &w, NULL), -ETIMEDOUT);
@@ -139,14 +139,14 @@ TEST(there_may_be_attempts_without_end)
     CHECK_EQ(w.calls, 1000);
 }
 
-TEST(row_98_what_is_not_of_connecting_or_of_time_is_not_tried_again)
+TEST(pattern_98_what_is_not_of_connecting_or_of_time_is_not_tried_again)
 {
     struct work w = {.fails = 9, .code = -EINVAL};
     CHECK_EQ(weft_retry(do_work, &w, NULL), -EINVAL);
     CHECK_EQ(w.calls, 1);
 }
 
-TEST_PLAIN(row_98_these_are_transient_and_no_others)
+TEST_PLAIN(pattern_98_these_are_transient_and_no_others)
 {
     static const int yes[] = {
         ECONNREFUSED, ECONNRESET, ECONNABORTED, EPIPE,  EHOSTUNREACH,
@@ -176,7 +176,7 @@ static bool only_failure_2(int code, const weft_error *e, unsigned attempt,
     return attempt < 2;
 }
 
-TEST(row_98_a_predicate_sees_the_code_its_record_and_the_attempt)
+TEST(pattern_98_a_predicate_sees_the_code_its_record_and_the_attempt)
 {
     struct work w = {.fails = 9, .code = -EPROTO};
     weft_retry_opts o = {.when = only_failure_2, .user = &told};
@@ -412,7 +412,7 @@ TEST_REAL(jitter_differs_each_time_on_the_real_clock)
 
 /* ---- deadlines ---------------------------------------------------------- */
 
-TEST(row_97_a_retry_never_sleeps_past_the_deadline)
+TEST(pattern_97_a_retry_never_sleeps_past_the_deadline)
 {
     struct work w = {.fails = 9, .code = -ECONNRESET};
     weft_retry_opts o = plain(9);
@@ -505,7 +505,7 @@ static bool never_asked(int code, const weft_error *e, unsigned attempt,
     test_fail(__FILE__, __LINE__, "asked about %d", code);
 }
 
-TEST(row_97_a_cancellation_is_never_tried_again)
+TEST(pattern_97_a_cancellation_is_never_tried_again)
 {
     struct work w = {.fails = 9, .code = -ECANCELED};
     weft_retry_opts o = {.when = never_asked};
@@ -709,7 +709,7 @@ TEST(the_record_of_a_group_comes_out_whole)
 
 /* ---- Retry-After -------------------------------------------------------- */
 
-TEST(row_97_a_wait_that_was_asked_for_is_kept_above_the_cap)
+TEST(pattern_97_a_wait_that_was_asked_for_is_kept_above_the_cap)
 {
     struct work w = {.fails = 2, .code = -EAGAIN, .after = WEFT_SEC(30)};
     weft_retry_opts o = plain(3);

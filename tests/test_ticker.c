@@ -28,7 +28,7 @@ static void expect_tick(weft_ticker *t, int ticks, weft_time at)
     CHECK_EQ(weft_now(), at);
 }
 
-TEST(row_88_ticks_do_not_drift_however_long_the_work_takes)
+TEST(pattern_88_ticks_do_not_drift_however_long_the_work_takes)
 {
     for (int policy = WEFT_TICK_SKIP; policy <= WEFT_TICK_DELAY; policy++) {
         weft_ticker t = ticker_of((weft_tick_policy)policy);

@@ -112,7 +112,7 @@ static void check_stats(size_t waiting, size_t now_running, uint64_t done,
 
 /* ---- the plain case ----------------------------------------------------- */
 
-TEST(row_55_a_fixed_number_of_workers_does_the_jobs)
+TEST(pattern_55_a_fixed_number_of_workers_does_the_jobs)
 {
     weft_nursery n;
     open_both(&n, 3, 64);
@@ -147,7 +147,7 @@ TEST(with_no_options_there_is_one_worker_and_room_for_64)
     CHECK_EQ(begun, 64);
 }
 
-TEST(row_59_a_full_queue_makes_who_adds_wait)
+TEST(pattern_59_a_full_queue_makes_who_adds_wait)
 {
     weft_nursery n;
     open_both(&n, 1, 2);
@@ -233,7 +233,7 @@ static void note_unhandled(const weft_error *e)
     unhandled++;
 }
 
-TEST(row_52_join_does_not_hang_after_a_job_that_fails)
+TEST(pattern_52_join_does_not_hang_after_a_job_that_fails)
 {
     weft_nursery n;
     weft_on_unhandled(note_unhandled);
@@ -251,7 +251,7 @@ TEST(row_52_join_does_not_hang_after_a_job_that_fails)
     weft_on_unhandled(NULL);
 }
 
-TEST(row_58_who_wants_to_know_is_told_of_failures)
+TEST(pattern_58_who_wants_to_know_is_told_of_failures)
 {
     int one = 1;
     weft_nursery n;
@@ -350,7 +350,7 @@ static void open_with_policy(weft_nursery *n, weft_policy policy,
     CHECK_EQ(weft_workqueue_open(&q, n, &o), 0);
 }
 
-TEST(row_58_too_many_failures_stop_the_queue_and_fail_the_nursery)
+TEST(pattern_58_too_many_failures_stop_the_queue_and_fail_the_nursery)
 {
     weft_nursery n;
     open_with_policy(&n, WEFT_FAIL_FAST, 2);
@@ -458,7 +458,7 @@ static void start_adder(weft_nursery *n, struct adder *a, int job)
     CHECK_EQ(weft_test_settle(), 0);
 }
 
-TEST(row_56_who_waits_for_room_is_served_in_line_and_may_give_up)
+TEST(pattern_56_who_waits_for_room_is_served_in_line_and_may_give_up)
 {
     weft_nursery n;
     struct adder a[4];
@@ -502,7 +502,7 @@ TEST(room_that_was_given_is_not_taken_back)
     CHECK_EQ(begun, 3);
 }
 
-TEST(row_56_what_was_not_taken_is_still_the_callers)
+TEST(pattern_56_what_was_not_taken_is_still_the_callers)
 {
     weft_nursery n;
     weft_scope s;
@@ -631,7 +631,7 @@ TEST(a_cancelled_join_leaves_the_jobs_alone)
 
 /* ---- stopping ----------------------------------------------------------- */
 
-TEST(row_57_a_stop_that_drains_loses_nothing)
+TEST(pattern_57_a_stop_that_drains_loses_nothing)
 {
     weft_nursery n;
     open_both(&n, 2, 16);
@@ -645,7 +645,7 @@ TEST(row_57_a_stop_that_drains_loses_nothing)
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
 }
 
-TEST(row_57_a_stop_that_discards_lets_end_what_has_begun)
+TEST(pattern_57_a_stop_that_discards_lets_end_what_has_begun)
 {
     weft_nursery n;
     open_both(&n, 2, 16);
@@ -702,7 +702,7 @@ static void start_stopper(weft_nursery *n, struct stopper *s,
     CHECK_EQ(weft_test_settle(), 0);
 }
 
-TEST(row_57_stops_may_come_twice_and_the_second_may_discard)
+TEST(pattern_57_stops_may_come_twice_and_the_second_may_discard)
 {
     weft_nursery n;
     struct stopper first, second;
@@ -723,7 +723,7 @@ TEST(row_57_stops_may_come_twice_and_the_second_may_discard)
     CHECK_EQ(weft_workqueue_stop(&q, WEFT_DRAIN), 3);
 }
 
-TEST(row_57_a_cancelled_drain_discards_the_rest_and_cancels_what_has_begun)
+TEST(pattern_57_a_cancelled_drain_discards_the_rest_and_cancels_what_has_begun)
 {
     weft_nursery n;
     struct stopper s;
@@ -1299,7 +1299,7 @@ static void ignore_unhandled(const weft_error *e)
     CHECK_EQ(e->code, -EIO);
 }
 
-TEST(row_57_under_random_use_each_job_is_run_or_dropped_and_once)
+TEST(pattern_57_under_random_use_each_job_is_run_or_dropped_and_once)
 {
     random_state = test_seed() | 1;
     weft_on_unhandled(ignore_unhandled);
