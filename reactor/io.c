@@ -295,17 +295,20 @@ int weft_read_exact(weft_fd fd, void *buf, size_t len, size_t *ret_done)
 
 /* ---- waiting only ------------------------------------------------------- */
 
+/* Which of these there are, with WF_HUP if the poller would say that; or 0. */
 static int ready_now(int fd, unsigned want)
 {
     struct pollfd ask = {.fd = fd};
-    ask.events =
-        (short)((want & WF_IN ? POLLIN : 0) | (want & WF_OUT ? POLLOUT : 0));
+    ask.events = (short)(POLLRDHUP | (want & WF_IN ? POLLIN : 0) |
+                         (want & WF_OUT ? POLLOUT : 0));
     int n = wf_os_poll(&ask, 1, 0);
     if (n <= 0) return n;
     if (ask.revents & POLLNVAL) return -EBADF;
     bool gone = ask.revents & (POLLHUP | POLLERR);
-    return (ask.revents & POLLIN || gone ? WF_IN : 0) |
-           (ask.revents & POLLOUT || gone ? WF_OUT : 0) | (gone ? WF_HUP : 0);
+    unsigned ready = (ask.revents & POLLIN || gone ? WF_IN : 0u) |
+                     (ask.revents & POLLOUT || gone ? WF_OUT : 0u) |
+                     (ask.revents & POLLRDHUP || gone ? WF_HUP : 0u);
+    return ready & want ? (int)(ready & (want | WF_HUP)) : 0;
 }
 
 /* Known from before, it is asked again: somebody may have read it by the
@@ -318,7 +321,7 @@ static int ready_of(struct wf_fd *e, unsigned want, bool ask)
     if (now < 0) return now;
     e->ready &= (uint8_t)~want;
     e->ready |= (uint8_t)(now & (int)want);
-    return now & (int)(want | WF_HUP);
+    return now;
 }
 
 /* One that the poller was never told of brings no news by itself. */

@@ -125,8 +125,9 @@ int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,
 {
     for (size_t i = 0; i < p->count; i++) {
         struct row *r = &p->rows[i];
-        short want = (short)((r->asked & WF_IN ? POLLIN | POLLPRI : 0) |
-                             (r->asked & WF_OUT ? POLLOUT : 0));
+        short want =
+            (short)((r->asked & WF_IN ? POLLIN | POLLPRI | POLLRDHUP : 0) |
+                    (r->asked & WF_OUT ? POLLOUT : 0));
         p->asks[i] = (struct pollfd){.fd = want ? r->fd : -1, .events = want};
     }
     p->asks[p->count] = (struct pollfd){.fd = p->wake[0], .events = POLLIN};
@@ -151,7 +152,8 @@ int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,
         bool gone = got & (POLLHUP | POLLERR | POLLNVAL);
         unsigned ready = (got & POLLIN || gone ? WF_IN : 0u) |
                          (got & POLLOUT || gone ? WF_OUT : 0u) |
-                         (gone ? WF_HUP : 0u) | (got & POLLPRI ? WF_PRI : 0u);
+                         (got & POLLRDHUP || gone ? WF_HUP : 0u) |
+                         (got & POLLPRI ? WF_PRI : 0u);
         if (r->mode != WF_LEVEL)
             r->asked = r->mode == WF_ONCE ? 0 : r->asked & ~ready;
         events[out++] = (struct wf_event){.key = r->key, .ready = ready};

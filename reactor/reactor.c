@@ -75,6 +75,8 @@ static int register_it(struct wf_reactor *r, struct wf_fd *e, unsigned events)
                              : e->kind == WF_FD_FOREIGN ? WF_ONCE
                                                         : WF_EDGE;
     int err;
+    /* Once and for all who will wait; there is nothing else to wait for. */
+    if (mode == WF_LEVEL) events = WF_IN;
     wf_stats.registrations++;
     if (e->registered) {
         err = wf_poller_again(r->poller, e->number, wf_fd_key(e), mode, events);

@@ -10,13 +10,19 @@ uint64_t wf_sched_seed(void)
     return wf_sched ? wf_sched->opts.seed : 0;
 }
 
-/* Steele and Vigna's splitmix64: any seed will do. */
-static uint64_t draw(struct wf_sched *w)
+#define GOLDEN UINT64_C(0x9e3779b97f4a7c15) /* the golden ratio, of 2^64 */
+
+static uint64_t scramble(uint64_t z)
 {
-    uint64_t z = w->drawn += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
+}
+
+/* Steele and Vigna's splitmix64: any seed will do. */
+static uint64_t draw(struct wf_sched *w)
+{
+    return scramble(w->drawn += GOLDEN);
 }
 
 static weft_fiber **in_line(const struct wf_sched *w, uint32_t i)
@@ -26,12 +32,17 @@ static weft_fiber **in_line(const struct wf_sched *w, uint32_t i)
 
 /* Goes round by the golden ratio: its multiples lie evenly, and so do every
  * second or third of them, where a count would give who calls every n-th time
- * the same number always. */
+ * the same number always. The next fiber begins anywhere: of 610 that take
+ * turns each would go round by 610 of these steps, which come back to where it
+ * was but for a thousandth. */
 size_t wf_rotate(size_t n)
 {
-    uint64_t at = wf_sched->rotation;
-    wf_sched->rotation += 0x9e3779b97f4a7c15u;
-    return (size_t)((at >> 32) * n >> 32);
+    struct wf_sched *w = wf_sched;
+    uint64_t id = weft_here_.fiber_->id;
+    if (w->rotated_for != id) w->rotation = scramble(w->rotation);
+    w->rotated_for = id;
+    w->rotation += GOLDEN;
+    return (size_t)((w->rotation >> 32) * n >> 32);
 }
 
 /* All that are ready are the next batch. The last place is drawn first: it goes
@@ -54,5 +65,5 @@ void wf_order_draw(struct wf_sched *w)
 void wf_order_begin(struct wf_sched *w, uint64_t seed)
 {
     w->drawn = seed;
-    w->rotation = seed * 0xbf58476d1ce4e5b9u;
+    w->rotation = scramble(seed + GOLDEN);
 }

@@ -27,6 +27,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef POLLRDHUP
+#define POLLRDHUP 0 /* half a hang-up is not told here */
+#endif
+
 enum wf_call {
     WF_CALL_ALLOC,
     WF_CALL_MMAP,

@@ -39,7 +39,8 @@ struct wf_sched {
     uint32_t left;             /* and those beyond a `stop` for the watcher */
     uint32_t batch;            /* seeded: who is drawn, but not in this turn */
     uint64_t drawn;            /* seeded: the state of the generator */
-    uint64_t rotation;         /* of wf_rotate, as a fraction of 2^64 */
+    uint64_t rotation;         /* of wf_rotate, as a fraction of 2^64, */
+    uint64_t rotated_for;      /* and the fiber that called it last */
     weft_waitq_ settlers;
 
     struct wf_sched_opts opts;

@@ -204,6 +204,31 @@ TEST(chn_09_a_sender_that_is_done_does_not_disturb_another)
     close_ints(&n, c);
 }
 
+/* The handle is done under its own sender, and gone. */
+TEST(chn_09_a_handle_that_is_done_under_a_sender_does_not_disturb_another)
+{
+    for (int k = 0; k < 2; k++) {
+        weft_nursery n;
+        weft_chan *c = open_ints(&n, 0);
+        weft_chan *handle[] = {weft_chan_sender(c), weft_chan_sender(c)};
+        struct party p[2];
+        int item = 0;
+        weft_chan_sender_done(c);
+        start(&n, sends, &p[0], handle[0], 1);
+        start(&n, sends, &p[1], handle[1], 2);
+        weft_chan_sender_done(handle[k]);
+        CHECK_EQ(weft_yield(), 0);
+        CHECK_EQ(p[!k].result, 99);
+        for (int i = 0; i < 2 && item != 2 - k; i++) {
+            CHECK_EQ(weft_chan_recv(c, &item), 1);
+        }
+        CHECK_EQ(item, 2 - k);
+        weft_chan_sender_done(handle[!k]);
+        close_ints(&n, c);
+        CHECK_EQ(p[!k].result, 0);
+    }
+}
+
 TEST_FIFO(parked_senders_and_receivers_are_served_in_order)
 {
     weft_nursery n;
@@ -268,13 +293,13 @@ TEST(chn_16_items_of_any_size_arrive_whole)
 }
 
 struct block {
-    unsigned char octets[1000];
+    unsigned char octets[1024];
 };
 
 static int sends_blocks(void *arg)
 {
     struct block b;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 12; i++) {
         memset(&b, i, sizeof(b));
         CHECK_EQ(weft_chan_send(arg, &b), 0);
         memset(&b, 0xee, sizeof(b));
@@ -283,23 +308,68 @@ static int sends_blocks(void *arg)
     return 0;
 }
 
-TEST(chn_16_a_rendezvous_copies_the_whole_item)
+static int receives_blocks(void *arg)
 {
-    weft_chan *c = weft_chan_new(sizeof(struct block), 0, NULL);
     struct block b;
-    int rc, got = 0;
-    WEFT_NURSERY(n, rc) {
-        CHECK_EQ(weft_spawn(&n, sends_blocks, c), 0);
-        while (weft_chan_recv(c, &b) == 1) {
-            for (size_t i = 0; i < sizeof(b); i++) {
-                CHECK_EQ(b.octets[i], got);
+    int got = 0;
+    while (weft_chan_recv(arg, &b) == 1) {
+        for (size_t i = 0; i < sizeof(b); i++) {
+            CHECK_EQ(b.octets[i], got);
+        }
+        got++;
+    }
+    CHECK_EQ(got, 12);
+    return 0;
+}
+
+/* Round the ring more than once, and with either side waiting for the other. */
+TEST(chn_16_a_kibibyte_passes_whole_from_fiber_to_fiber)
+{
+    for (size_t cap = 0; cap <= 4; cap += 4) {
+        for (int sender_first = 0; sender_first < 2; sender_first++) {
+            weft_chan *c = weft_chan_new(sizeof(struct block), cap, NULL);
+            int rc;
+            CHECK(c != NULL);
+            WEFT_NURSERY(n, rc) {
+                if (sender_first) CHECK_EQ(weft_spawn(&n, sends_blocks, c), 0);
+                CHECK_EQ(weft_yield(), 0);
+                CHECK_EQ(weft_spawn(&n, receives_blocks, c), 0);
+                CHECK_EQ(weft_yield(), 0);
+                if (!sender_first) CHECK_EQ(weft_spawn(&n, sends_blocks, c), 0);
             }
-            got++;
+            CHECK_EQ(rc, 0);
+            weft_chan_free(c);
         }
     }
-    CHECK_EQ(rc, 0);
-    CHECK_EQ(got, 5);
-    weft_chan_free(c);
+}
+
+static int sends_nothings(void *arg)
+{
+    for (int i = 0; i < 12; i++) {
+        CHECK_EQ(weft_chan_send(arg, NULL), 0);
+    }
+    weft_chan_close(arg);
+    return 0;
+}
+
+TEST(chn_16_items_of_no_octets_are_counted)
+{
+    for (size_t cap = 0; cap <= 4; cap += 4) {
+        weft_chan *c = weft_chan_new(0, cap, NULL);
+        int rc, got = 0;
+        CHECK(c != NULL);
+        WEFT_NURSERY(n, rc) {
+            CHECK_EQ(weft_spawn(&n, sends_nothings, c), 0);
+            CHECK_EQ(weft_yield(), 0);
+            CHECK_EQ(weft_chan_length(c), cap);
+            while (weft_chan_recv(c, NULL) == 1) {
+                got++;
+            }
+        }
+        CHECK_EQ(rc, 0);
+        CHECK_EQ(got, 12);
+        weft_chan_free(c);
+    }
 }
 
 TEST(a_channel_of_impossible_size_is_refused)

@@ -169,6 +169,42 @@ TEST(the_result_is_that_of_wait_ready)
     }
 }
 
+/* The peer sends no more, but reads. */
+TEST(half_a_hangup_is_told_whether_it_had_to_wait_or_not)
+{
+    weft_fd pair[2];
+    weft_nursery n;
+    for (int parked = 0; parked < 2; parked++) {
+        open_pair(pair);
+        struct chooser ch = {.cases = {READ(pair[0])}, .n = 1};
+        CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+        if (parked) start(&n, &ch);
+        CHECK_EQ(shutdown(weft_fd_number(pair[1]), SHUT_WR), 0);
+        if (!parked) CHECK_EQ(weft_spawn(&n, chooses, &ch), 0);
+        CHECK_EQ(weft_nursery_close(&n, 0), 0);
+        CHECK_EQ(ch.index, 0);
+        CHECK_EQ(ch.cases[0].result, WEFT_READABLE | WEFT_HANGUP);
+        CHECK_EQ(weft_select(ch.cases, 1, 0), 0);
+        CHECK_EQ(ch.cases[0].result, WEFT_READABLE | WEFT_HANGUP);
+        CHECK_EQ(weft_wait_ready(pair[0], WEFT_READABLE),
+                 WEFT_READABLE | WEFT_HANGUP);
+        (void)fill(pair[0]); /* that alone makes it not writable */
+        ch.cases[0].events = WEFT_WRITABLE;
+        CHECK_EQ(weft_select(ch.cases, 1, WEFT_SELECT_NOWAIT), -EAGAIN);
+        close_pair(pair);
+    }
+}
+
+TEST(a_foreign_descriptor_tells_no_more_than_it_was_asked)
+{
+    int fds[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    CHECK_EQ(close(fds[1]), 0);
+    CHECK_EQ(weft_wait_fd(fds[0], WEFT_READABLE), WEFT_READABLE | WEFT_HANGUP);
+    CHECK_EQ(weft_wait_fd(fds[0], WEFT_WRITABLE), WEFT_WRITABLE | WEFT_HANGUP);
+    CHECK_EQ(close(fds[0]), 0);
+}
+
 TEST(a_file_is_always_ready)
 {
     weft_fd fd;
@@ -233,6 +269,23 @@ TEST(what_is_there_beats_the_moment)
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(ch.index, 1);
+    close_pair(pair);
+}
+
+TEST(what_is_there_beats_the_deadline)
+{
+    weft_fd pair[2];
+    weft_nursery n;
+    open_pair(pair);
+    struct chooser ch = {.cases = {READ(pair[0])}, .n = 1};
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    start(&n, &ch);
+    weft_time deadline = weft_after(WEFT_MSEC(1));
+    weft_scope_set_deadline(&ch.scope, deadline);
+    CHECK_EQ(weft_sleep_until(deadline - 1), 0);
+    put(pair[1]);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(ch.index, 0);
     close_pair(pair);
 }
 
@@ -339,6 +392,66 @@ TEST_PLAIN(a_select_of_what_never_comes_is_a_deadlock)
     CHECK_EQ(weft_run(selects_in_vain, NULL, &virtual), -EDEADLK);
 }
 
+static int writes_one(void *arg)
+{
+    put(((struct call *)arg)->fd);
+    return 0;
+}
+
+static int selects_for_an_hour_and_then_in_vain(void *arg)
+{
+    weft_fd pair[2];
+    weft_nursery n;
+    (void)arg;
+    open_pair(pair);
+    struct call w = {.fd = pair[1]};
+    weft_case c[] = {READ(pair[0]), WEFT_CASE_AFTER(WEFT_SEC(3600))};
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, writes_one, &w), 0);
+    CHECK_EQ(weft_select(c, 2, 0), 0); /* main's timer goes on */
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    close_pair(pair);
+    return selects_in_vain(NULL);
+}
+
+/* On the real clock the timer of a moment is left to itself. */
+TEST_PLAIN(a_moment_that_was_not_waited_for_hides_no_deadlock)
+{
+    CHECK_EQ(weft_run(selects_for_an_hour_and_then_in_vain, NULL, NULL),
+             -EDEADLK);
+}
+
+static int selects_either_way(void *arg)
+{
+    weft_chan **c = arg;
+    char item = 0;
+    weft_case cases[] = {WEFT_CASE_RECV(c[0], &item),
+                         WEFT_CASE_SEND(c[1], &item)};
+    return weft_select(cases, 2, 0);
+}
+
+static int all_select_the_same(void *arg)
+{
+    weft_nursery n;
+    weft_chan *c[] = {weft_chan_new(1, 0, NULL), weft_chan_new(1, 0, NULL)};
+    (void)arg;
+    CHECK(c[0] && c[1]);
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(weft_spawn(&n, selects_either_way, c), 0);
+    int rc = weft_nursery_close(&n, 0);
+    weft_chan_free(c[0]);
+    weft_chan_free(c[1]);
+    return rc;
+}
+
+TEST_PLAIN(selects_that_wait_for_each_other_are_a_deadlock)
+{
+    const weft_run_opts seeded = {.virtual_clock = true, .sched_seed = 3};
+    CHECK_EQ(weft_run(all_select_the_same, NULL, NULL), -EDEADLK);
+    CHECK_EQ(weft_run(all_select_the_same, NULL, &seeded), -EDEADLK);
+}
+
 /* --- not to be waited for --- */
 
 TEST(a_closed_descriptor_is_an_error_though_something_else_is_there)
@@ -421,6 +534,85 @@ TEST(a_descriptor_closed_between_the_wake_and_the_run_is_closed)
     CHECK_EQ(weft_close(one.index == 0 ? a[0] : b[0]), 0);
     CHECK_EQ(weft_close(a[1]), 0);
     CHECK_EQ(weft_close(b[1]), 0);
+}
+
+TEST(a_number_used_again_while_parked_is_another_descriptor)
+{
+    weft_fd old[2], again[2];
+    weft_nursery n;
+    weft_event e = WEFT_EVENT_INIT;
+    open_pair(old);
+    int number = weft_fd_number(old[0]);
+    struct chooser ch = {.cases = {READ(old[0]), WEFT_CASE_EVENT(&e)}, .n = 2};
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    start(&n, &ch);
+    CHECK_EQ(close(number), 0); /* behind our back */
+    open_pair(again);
+    CHECK_EQ(weft_fd_number(again[0]), number);
+    CHECK_PTR(e.waiters_.head_, NULL);
+    put(again[1]);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(ch.index, -EBADF);
+    CHECK_EQ(ch.cases[0].result, -EBADF);
+    CHECK_EQ(weft_close(old[1]), 0);
+    take(again[0]);
+    check_free(again[0], again[1]);
+    close_pair(again);
+}
+
+TEST(a_descriptor_closed_behind_our_back_can_be_left)
+{
+    weft_fd pair[2];
+    weft_nursery n;
+    for (int i = 0; i < 2; i++) {
+        open_pair(pair);
+        struct chooser ch = {.cases = {READ(pair[0])}, .n = 1 + (size_t)i};
+        ch.cases[1] = (weft_case)WEFT_CASE_AFTER(WEFT_MSEC(5));
+        CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+        start(&n, &ch);
+        int number = weft_fd_number(pair[0]);
+        CHECK_EQ(close(number), 0);
+        if (i == 0) weft_scope_cancel(&ch.scope, 0, NULL);
+        CHECK_EQ(weft_nursery_close(&n, 0), 0);
+        if (i == 0) CHECK_EQ(ch.index, -ECANCELED);
+        CHECK_EQ(weft_fd_release(pair[0]), number);
+        CHECK_EQ(weft_close(pair[1]), 0);
+    }
+}
+
+struct replacer {
+    weft_fd ready, closes, pair[2];
+};
+
+static int closes_and_opens_another(void *arg)
+{
+    struct replacer *r = arg;
+    CHECK(weft_wait_ready(r->ready, WEFT_READABLE) > 0);
+    CHECK_EQ(weft_close(r->closes), 0);
+    open_pair(r->pair);
+    return 0;
+}
+
+TEST_FIFO(ready_and_then_another_of_that_number_is_closed)
+{
+    weft_fd a[2], b[2];
+    weft_nursery n;
+    open_pair(a);
+    open_pair(b);
+    int number = weft_fd_number(b[0]);
+    struct replacer r = {.ready = a[0], .closes = b[0]};
+    struct chooser ch = {.cases = {READ(b[0])}, .n = 1};
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, closes_and_opens_another, &r), 0);
+    start(&n, &ch);
+    put(a[1]);
+    put(b[1]);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(weft_fd_number(r.pair[0]), number);
+    CHECK_EQ(ch.index, -EBADF);
+    close_pair(a);
+    CHECK_EQ(weft_close(b[1]), 0);
+    close_pair(r.pair);
 }
 
 TEST(one_reader_of_a_stream_may_be_a_select)
@@ -545,6 +737,25 @@ TEST_REAL(a_listener_is_selected_and_then_accepted_from)
     CHECK_EQ(a.result, 0);
     CHECK_EQ(weft_select(ch.cases, 1, WEFT_SELECT_NOWAIT), -EAGAIN);
     close_pair(conn);
+    CHECK_EQ(weft_close(listener), 0);
+}
+
+/* There is nothing to write to it; but others wait for connections. */
+TEST_REAL(a_listener_selected_for_writing_can_be_accepted_from)
+{
+    weft_fd listener, conn;
+    weft_nursery n;
+    CHECK_EQ(weft_listen(&listener, "127.0.0.1:0", NULL), 0);
+    weft_case c[] = {WRITE(listener), WEFT_CASE_AFTER(WEFT_MSEC(1))};
+    CHECK_EQ(weft_select(c, 2, 0), 1);
+    struct call a = {.fd = listener};
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, accept_one, &a), 0);
+    settle();
+    dial(&conn, listener);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(a.result, 0);
+    CHECK_EQ(weft_close(conn), 0);
     CHECK_EQ(weft_close(listener), 0);
 }
 

@@ -77,14 +77,15 @@ enum {
  * -EPIPE. Nothing is read from a descriptor that is found ready, and a task that
  * has ended may still be joined.
  *
- * A case that cannot be waited for is an error even if another one could happen
- * at once; its `result` is the same code.
+ * A case that could never happen is an error even if another one could happen
+ * at once; its `result` is the same code. That another fiber waits where only
+ * one may is one only when it comes to waiting.
  *
  * Parks. Returns the index of the case; -ECANCELED; -EAGAIN: with NOWAIT, none
- * can happen now; -EINVAL: none is on, a descriptor's asks for nothing, or a
- * task was never spawned; -EDEADLK: of a task, as weft_join; of a descriptor
- * -EBUSY, or -EBADF, also if it is closed meanwhile; -ENOMEM: to wait for more
- * than a few takes memory.
+ * can happen now; -EINVAL: none is on, or one of no kind, a descriptor's asks
+ * for nothing, or a task was never spawned; -EDEADLK: of a task, as weft_join;
+ * of a descriptor -EBUSY, or -EBADF, also if it is closed meanwhile; -ENOMEM: to
+ * wait for more than a few takes memory.
  */
 WEFT_PARKS int weft_select(weft_case *c, size_t n, unsigned flags);
 
