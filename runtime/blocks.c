@@ -154,17 +154,25 @@ size_t wf_fiber_count(void)
     return wf_sched ? wf_sched->live : 0;
 }
 
-static bool is_in(const struct wf_sched *w, const struct wf_blocks *b,
-                  const weft_fiber *f)
+#ifdef WEFT_DEBUG
+struct initialising {
+    const void *object;
+    const char *call;
+};
+
+static void check_does_not_wait(weft_fiber *f, void *arg)
 {
-    uintptr_t low = (uintptr_t)b->at, at = (uintptr_t)f;
-    return at >= low && at - low < b->count * w->opts.block_bytes;
+    const struct initialising *i = arg;
+    if (f->state != WF_PARKED || f->object != i->object) return;
+    wf_fatal("%s: fiber %llu \"%s\" waits in the %s that is at %p already, and "
+             "would never be woken",
+             i->call, (unsigned long long)f->id, f->name ? f->name : "",
+             f->kind->name, i->object);
 }
 
-bool wf_fiber_lives(const weft_fiber *f, uint64_t id)
+void wf_check_nobody_waits(const void *object, const char *call)
 {
-    const struct wf_blocks *b = wf_sched ? wf_sched->blocks : NULL;
-    while (b && !is_in(wf_sched, b, f))
-        b = b->next;
-    return b && f->state != WF_DEAD && f->id == id;
+    struct initialising i = {object, call};
+    if (wf_sched) wf_fiber_each(check_does_not_wait, &i);
 }
+#endif

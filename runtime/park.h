@@ -126,9 +126,17 @@ static inline void wf_waitq_push(weft_waitq_ *q, struct weft_waiter_ *w)
     q->tail_ = w;
 }
 
+/* w is not where it was put: the end of the process, with a sentence. */
+_Noreturn void wf_waitq_broken(const weft_waitq_ *q,
+                               const struct weft_waiter_ *w)
+    __attribute__((cold));
+
+/* The queue may be gone, and its memory something else: so it is looked at. */
 static inline void wf_waitq_remove(weft_waitq_ *q, struct weft_waiter_ *w)
 {
-    *(w->prev_ ? &w->prev_->next_ : &q->head_) = w->next_;
+    struct weft_waiter_ **at = w->prev_ ? &w->prev_->next_ : &q->head_;
+    if (__builtin_expect(*at != w, 0)) wf_waitq_broken(q, w);
+    *at = w->next_;
     *(w->next_ ? &w->next_->prev_ : &q->tail_) = w->prev_;
 }
 
@@ -223,9 +231,13 @@ void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg);
 
 size_t wf_fiber_count(void);
 
-/* Is there, in the run of this thread, still the fiber of that number that was
- * at `f`? Its block, and the run it was of, may be gone. */
-bool wf_fiber_lives(const weft_fiber *f, uint64_t id);
+/* `object` is about to be initialised by `call`. A debug build looks whether a
+ * fiber is parked on what is there, which would never be woken. */
+#ifdef WEFT_DEBUG
+void wf_check_nobody_waits(const void *object, const char *call);
+#else
+#define wf_check_nobody_waits(object, call) ((void)0)
+#endif
 
 /* ---- error records ------------------------------------------------------ */
 

@@ -319,6 +319,16 @@ void wf_wake(weft_fiber *f, int result)
     wake(f, result);
 }
 
+void wf_waitq_broken(const weft_waitq_ *q, const struct weft_waiter_ *w)
+{
+    const weft_fiber *f = w->fiber_;
+    wf_fatal("fiber %llu \"%s\" is no longer in the line at %p where it waits "
+             "(%s): the object was initialised again, or its memory used for "
+             "something else, before all its waiters had left",
+             (unsigned long long)f->id, f->name ? f->name : "", (const void *)q,
+             f->kind ? f->kind->name : "woken");
+}
+
 void wf_grant(struct weft_waiter_ *w, int result)
 {
     weft_fiber *f = w->fiber_;

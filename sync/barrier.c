@@ -23,6 +23,7 @@ static const struct wf_wait_kind to_be_complete = {.name = "barrier",
 
 void weft_barrier_init(weft_barrier *b, uint32_t parties)
 {
+    wf_check_nobody_waits(b, "weft_barrier_init");
     *b = (weft_barrier)WEFT_BARRIER_INIT(parties);
 }
 

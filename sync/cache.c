@@ -189,14 +189,6 @@ static void discard(weft_cache *c, struct entry *e)
     drop_if_unused(c, v);
 }
 
-/* Ends one that was being filled, and of which nothing stays. */
-static void give_up(weft_cache *c, struct entry *e)
-{
-    if (!e->forgotten) wf_table_remove(&c->entries, &e->link);
-    wf_free(e->value, sizeof *e->value);
-    entry_free(e);
-}
-
 /* One more is kept, and so others may not be: who is over the bound, and of
  * those that nobody asks for any more, so many that they cannot pile up. */
 static void keep(weft_cache *c, struct entry *e, int state, weft_time ttl)
@@ -253,7 +245,6 @@ static int filled(weft_cache *c, struct entry *e, void *pointer,
         v->entries++;
         keep(c, e, HAS_VALUE, c->opts.ttl);
     }
-    c->filling--;
     return 0;
 }
 
@@ -262,28 +253,27 @@ static int failed(weft_cache *c, struct entry *e, int code)
     struct weft_waiter_ *w;
     while ((w = wf_waitq_pop(&e->waiters)) != NULL)
         wf_wake(w->fiber_, code);
-    if (e->forgotten || c->opts.negative_ttl <= 0) {
-        give_up(c, e);
+    wf_free(e->value, sizeof *e->value);
+    if (e->forgotten) {
+        entry_free(e);
+    } else if (code == -ECANCELED || c->opts.negative_ttl <= 0) {
+        wf_table_remove(&c->entries, &e->link);
+        entry_free(e);
     } else {
-        wf_free(e->value, sizeof *e->value);
         e->failure = code;
         keep(c, e, HAS_FAILED, c->opts.negative_ttl);
     }
-    c->filling--;
     return code;
 }
 
-static int hand_on(weft_cache *c, struct entry *e)
+/* False: nobody waits. */
+static bool hand_on(struct entry *e)
 {
     struct weft_waiter_ *w = wf_waitq_pop(&e->waiters);
-    if (w) {
-        begin_fill(e, w->fiber_);
-        wf_wake(w->fiber_, YOUR_TURN);
-    } else {
-        give_up(c, e);
-        c->filling--;
-    }
-    return -ECANCELED;
+    if (!w) return false;
+    begin_fill(e, w->fiber_);
+    wf_wake(w->fiber_, YOUR_TURN);
+    return true;
 }
 
 /* By the filler. */
@@ -292,8 +282,10 @@ static int fill(weft_cache *c, struct entry *e, void **ret_value)
     void *pointer = NULL;
     int rc = c->opts.fill(e->key, e->len, &pointer, c->opts.user);
     WF_ASSERT(e->state == FILLING && e->filler == wf_self());
-    if (rc >= 0) return filled(c, e, pointer, ret_value);
-    return rc == -ECANCELED ? hand_on(c, e) : failed(c, e, rc);
+    if (rc == -ECANCELED && hand_on(e)) return rc;
+    rc = rc < 0 ? failed(c, e, rc) : filled(c, e, pointer, ret_value);
+    c->filling--;
+    return rc;
 }
 
 static int wait_for_filler(weft_cache *c, struct entry *e, void **ret_value)
@@ -361,7 +353,10 @@ free_cache:
 void weft_cache_free(weft_cache *c)
 {
     if (!c) return;
-    WF_ASSERT(c->filling == 0);
+    if (c->filling > 0)
+        wf_fatal("weft_cache_free: %zu key%s still being filled, and perhaps "
+                 "waited for",
+                 c->filling, c->filling == 1 ? " is" : "s are");
     while (c->oldest)
         discard(c, c->oldest);
     one_user_less(c);

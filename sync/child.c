@@ -7,6 +7,7 @@
  * reason too. Failures are kept in the order in which they came, sixteen of
  * them, and the rest are counted.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "reactor/reactor.h"
@@ -189,14 +190,34 @@ __attribute__((noinline)) static void conclude(struct wf_child *c, int rc)
     check_all_ended(c, "what was called at the end of");
 }
 
+/* Only counted, so nobody can be told: others would wait for them for ever. */
+_Noreturn static void end_with(const struct wf_child *c)
+{
+    const weft_fiber *f = &c->fiber;
+    unsigned count = c->reads ? c->reads : c->tokens;
+    char place[160] = "";
+    if (f->file)
+        (void)snprintf(place, sizeof place, " (spawned %s:%d)", f->file,
+                       f->line);
+    wf_fatal("fiber %llu \"%s\"%s ended with %u %s%s that nobody else can give "
+             "back: do so on every way out",
+             (unsigned long long)f->id, f->name ? f->name : "", place, count,
+             c->reads ? "read lock" : "limiter token", count == 1 ? "" : "s");
+}
+
+void wf_let_go(struct wf_child *c)
+{
+    if (c->held) wf_mutexes_orphaned(c);
+    if (__builtin_expect(c->reads || c->tokens, 0)) end_with(c);
+}
+
 static void finish(struct wf_child *c, int rc)
 {
     weft_nursery *n = c->fiber.nursery;
     check_all_ended(c, "the function of");
     if (rc < 0 || c->fiber.attached || n->opts_.on_exit) conclude(c, rc);
     if (c->locals || c->fiber.attached) clear(c);
-    if (c->held) wf_mutexes_orphaned(c->held);
-    if (c->reads) wf_reads_orphaned(c);
+    wf_let_go(c);
     if (wf_timer_armed(&c->u.timer))
         wf_timer_disarm(wf_reactor_wheel(), &c->u.timer);
 

@@ -48,7 +48,8 @@ struct wf_child {
     } u;
     int64_t sleep_until; /* INT64_MAX: not asleep */
     _Alignas(8) char base_[WF_BASE_BYTES];
-    uint32_t reads; /* of any rwlock, by now */
+    uint32_t reads : 22; /* of any rwlock, by now */
+    uint32_t tokens : 10; /* of any limiter, by now */
     struct wf_binding *locals; /* inherited, and its own before those */
 };
 
@@ -91,6 +92,9 @@ static inline struct weft_attached_ **wf_attached(weft_fiber *f, int kind)
         at = &(*at)->next_;
     return at;
 }
+
+/* So many it can read, and so many tokens it can have. */
+enum { WF_READS = (1 << 22) - 1, WF_TOKENS = (1 << 10) - 1 };
 
 /* A copied argument of this size waits in the unused part of the block. */
 enum { WF_SMALL_COPY = sizeof(struct weft_waiter_) };
@@ -262,12 +266,12 @@ int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg);
 /* Runs a fiber: the scheduler's body. */
 void wf_child_run(weft_fiber *f);
 
-/* ---- mutex.c, rwlock.c -------------------------------------------------- */
+/* Looks at what c holds at its end, or at that of a job that it has run. */
+void wf_let_go(struct wf_child *c);
 
-/* The owner of these has ended. */
-void wf_mutexes_orphaned(weft_mutex *held);
+/* ---- mutex.c ------------------------------------------------------------ */
 
-/* c ends, and has not given up all that it reads. */
-void wf_reads_orphaned(struct wf_child *c);
+/* c ends, or its job: what it holds has lost its owner. */
+void wf_mutexes_orphaned(struct wf_child *c);
 
 #endif

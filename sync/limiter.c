@@ -12,21 +12,21 @@
  * in, for all want the same, and leaves no trace in the table.
  *
  * The table is open: a borrower stands at the place of its key or, past others,
- * before the next that is free. Fibers are known by their number, since the
- * next one may live where an ended one did. When one token is lent, the sum of
- * the keys lent is the key of its borrower: so it is found, to be named to
- * those who wait, without a walk over the table.
+ * before the next that is free. A fiber counts the tokens that it has for
+ * itself, since it may not end with one; so no fiber in the table has ended.
+ * When one token is lent, the sum of the keys lent is the key of its borrower:
+ * so it is found, to be named to those who wait, without a walk over the table.
  */
 #include <weft/limiter.h>
 
 #include "runtime/os.h"
-#include "runtime/park.h"
+#include "sync/child.h"
 
 enum { FREE, WAITS, HAS };
 
 struct weft_borrowed_ {
-    uint64_t key;      /* a fiber's number, or an object's address */
-    weft_fiber *fiber; /* NULL: an object. May have ended. */
+    uintptr_t key;     /* the borrower's address */
+    weft_fiber *fiber; /* NULL: it does not borrow for itself */
     uint32_t state;
 };
 
@@ -35,35 +35,31 @@ static struct weft_borrowed_ borrower_of(const void *object, weft_fiber *f)
 {
     if (object && object != f)
         return (struct weft_borrowed_){.key = (uintptr_t)object};
-    return (struct weft_borrowed_){.key = f->id, .fiber = f};
+    return (struct weft_borrowed_){.key = (uintptr_t)f, .fiber = f};
 }
 
 /* ---- the table ---------------------------------------------------------- */
 
-static uint32_t place_of(uint64_t key, uint32_t room)
+static uint32_t place_of(uintptr_t key, uint32_t room)
 {
-    return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & (room - 1);
+    return (uint32_t)((uint64_t)key * 0x9e3779b97f4a7c15u >> 32) & (room - 1);
 }
 
 /* Where it stands, or the free place for it. There is one. */
 static struct weft_borrowed_ *place_for(struct weft_borrowed_ *table,
-                                        uint32_t room, uint64_t key,
-                                        bool is_fiber)
+                                        uint32_t room, uintptr_t key)
 {
     uint32_t at = place_of(key, room);
-    while (table[at].state != FREE &&
-           (table[at].key != key || (table[at].fiber != NULL) != is_fiber))
+    while (table[at].state != FREE && table[at].key != key)
         at = (at + 1) & (room - 1);
     return &table[at];
 }
 
 /* NULL: it neither has a token nor waits for one. */
-static struct weft_borrowed_ *find(const weft_limiter *l, uint64_t key,
-                                   bool is_fiber)
+static struct weft_borrowed_ *find(const weft_limiter *l, uintptr_t key)
 {
     if (l->room_ == 0) return NULL;
-    struct weft_borrowed_ *at =
-        place_for(l->borrowed_, l->room_, key, is_fiber);
+    struct weft_borrowed_ *at = place_for(l->borrowed_, l->room_, key);
     return at->state == FREE ? NULL : at;
 }
 
@@ -71,7 +67,7 @@ static struct weft_borrowed_ *insert(struct weft_borrowed_ *table,
                                      uint32_t room,
                                      const struct weft_borrowed_ *b)
 {
-    struct weft_borrowed_ *at = place_for(table, room, b->key, b->fiber);
+    struct weft_borrowed_ *at = place_for(table, room, b->key);
     *at = *b;
     return at;
 }
@@ -93,9 +89,13 @@ static int grow(weft_limiter *l)
     return 0;
 }
 
-/* At most three of four places are taken. */
-static int make_room(weft_limiter *l)
+/* At most three of four places are taken. A fiber that waits has room for what
+ * it waits for. */
+static int make_room(weft_limiter *l, const struct weft_borrowed_ *b)
 {
+    if (b->fiber && wf_child_of(b->fiber)->tokens == WF_TOKENS)
+        return weft_fail(-ENOMEM, "limiter: this fiber has %d tokens already",
+                         WF_TOKENS);
     uint64_t taken = (uint64_t)l->lent_ + l->waiting_ + 1;
     if (taken * 4 <= (uint64_t)l->room_ * 3 || grow(l) == 0) return 0;
     return weft_fail(-ENOMEM, "limiter: no memory for one more borrower");
@@ -125,13 +125,20 @@ static void lend(weft_limiter *l, struct weft_borrowed_ *b)
     b->state = HAS;
     l->lent_++;
     l->sum_ += b->key;
+    if (b->fiber) wf_child_of(b->fiber)->tokens++;
+}
+
+static void take_back(weft_limiter *l, const struct weft_borrowed_ *b)
+{
+    l->lent_--;
+    l->sum_ -= b->key;
+    if (b->fiber) wf_child_of(b->fiber)->tokens--;
 }
 
 static struct weft_borrowed_ *waiting_at(const weft_limiter *l,
                                          const struct weft_waiter_ *w)
 {
-    struct weft_borrowed_ b = borrower_of(w->item_, w->fiber_);
-    struct weft_borrowed_ *at = find(l, b.key, b.fiber);
+    struct weft_borrowed_ *at = find(l, borrower_of(w->item_, w->fiber_).key);
     WF_ASSERT(at && at->state == WAITS);
     return at;
 }
@@ -159,9 +166,7 @@ static const weft_fiber *only_borrower(const void *object)
 {
     const weft_limiter *l = object;
     if (l->lent_ != 1) return NULL;
-    const struct weft_borrowed_ *b = find(l, l->sum_, true);
-    if (!b || b->state != HAS) return NULL;
-    return wf_fiber_lives(b->fiber, b->key) ? b->fiber : NULL;
+    return find(l, l->sum_)->fiber;
 }
 
 static const struct wf_wait_kind to_borrow = {
@@ -169,28 +174,34 @@ static const struct wf_wait_kind to_borrow = {
 
 void weft_limiter_init(weft_limiter *l, uint32_t total)
 {
-    *l = (weft_limiter){.total_ = total};
+    wf_check_nobody_waits(l, "weft_limiter_init");
+    *l = (weft_limiter)WEFT_LIMITER_INIT(total);
 }
 
 void weft_limiter_fini(weft_limiter *l)
 {
-    WF_ASSERT(!l->waiters_.head_);
+    if (l->waiting_ > 0)
+        wf_fatal("weft_limiter_fini: %u fiber%s still wait%s for a token",
+                 l->waiting_, l->waiting_ == 1 ? "" : "s",
+                 l->waiting_ == 1 ? "s" : "");
+    for (uint32_t i = 0; i < l->room_; i++)
+        if (l->borrowed_[i].state == HAS) take_back(l, &l->borrowed_[i]);
     wf_free(l->borrowed_, l->room_ * sizeof *l->borrowed_);
-    *l = (weft_limiter){.total_ = 0};
+    *l = (weft_limiter)WEFT_LIMITER_INIT(0);
 }
 
 /* 0: it has a token. -EAGAIN: it has to wait, and with `may_wait` it is in the
  * table for that. */
 static int enter(weft_limiter *l, const struct weft_borrowed_ *b, bool may_wait)
 {
-    const struct weft_borrowed_ *is = find(l, b->key, b->fiber);
+    const struct weft_borrowed_ *is = find(l, b->key);
     bool is_free = l->lent_ < l->total_;
     WF_ASSERT(!is_free || !l->waiters_.head_);
     if (is)
         return wf_misuse(-EDEADLK, "limiter: this borrower %s a token",
                          is->state == HAS ? "has" : "waits for");
     if (!is_free && !may_wait) return -EAGAIN;
-    int err = make_room(l);
+    int err = make_room(l, b);
     if (err < 0) return err;
 
     struct weft_borrowed_ *at = insert(l->borrowed_, l->room_, b);
@@ -225,13 +236,11 @@ int weft_limiter_try(weft_limiter *l, const void *borrower)
 int weft_limiter_release(weft_limiter *l, const void *borrower)
 {
     if (!borrower && !wf_self()) return weft_pass_slow_();
-    struct weft_borrowed_ by = borrower_of(borrower, wf_self());
-    struct weft_borrowed_ *b = find(l, by.key, by.fiber);
+    struct weft_borrowed_ *b = find(l, borrower_of(borrower, wf_self()).key);
     if (!b || b->state != HAS)
         return wf_misuse(-EPERM, "weft_limiter_release: this borrower has no "
                                  "token");
-    l->lent_--;
-    l->sum_ -= b->key;
+    take_back(l, b);
     take_out(l, b);
     serve(l);
     return 0;

@@ -117,14 +117,25 @@ void wf_mutex_line_up(weft_mutex *m, weft_fiber *f)
     }
 }
 
-void wf_mutexes_orphaned(weft_mutex *held)
+void wf_mutex_overwritten(const weft_fiber *f)
 {
-    for (weft_mutex *m = held, *next; m; m = next) {
+    wf_fatal("a mutex that fiber %llu \"%s\" holds was initialised again, or "
+             "its memory used for something else, before it was unlocked",
+             (unsigned long long)f->id, f->name ? f->name : "");
+}
+
+void wf_mutexes_orphaned(struct wf_child *c)
+{
+    wf_warn("ends while it holds a mutex, or writes under an rwlock: who wants "
+            "that is told -EOWNERDEAD");
+    for (weft_mutex *m = c->held, *next; m; m = next) {
+        if (m->owner_ != &c->fiber) wf_mutex_overwritten(&c->fiber);
         next = m->held_;
         m->owner_ = WF_DEAD;
         while (!wf_waitq_empty(&m->waiters_))
             wf_wake(wf_waitq_pop(&m->waiters_)->fiber_, -EOWNERDEAD);
     }
+    c->held = NULL;
 }
 
 /* ---- the block form ----------------------------------------------------- */

@@ -14,6 +14,22 @@
 extern const char wf_dead_fiber;
 #define WF_DEAD ((weft_fiber *)(uintptr_t)&wf_dead_fiber)
 
+/* One that f holds is not what it was: the end of the process. */
+_Noreturn void wf_mutex_overwritten(const weft_fiber *f) __attribute__((cold));
+
+/* A mutex that is free, yet among those held, was overwritten. The oldest that
+ * are held are looked at in a debug build only: there may be many. */
+static inline void wf_mutex_check_new(const struct wf_child *c,
+                                      const weft_mutex *m)
+{
+    const weft_mutex *held = c->held;
+#ifdef WEFT_DEBUG
+    while (held != m && held->held_)
+        held = held->held_;
+#endif
+    if (held == m) wf_mutex_overwritten(&c->fiber);
+}
+
 /* Makes f, running or parked, the owner of *m, which has none. The usual case,
  * that it is the only one held, takes a branch instead of a load that waits for
  * the last unlock's store. */
@@ -22,7 +38,10 @@ static inline void wf_mutex_own(weft_mutex *m, weft_fiber *f)
     struct wf_child *c = wf_child_of(f);
     m->owner_ = f;
     m->held_ = NULL;
-    if (__builtin_expect(c->held != NULL, 0)) m->held_ = c->held;
+    if (__builtin_expect(c->held != NULL, 0)) {
+        wf_mutex_check_new(c, m);
+        m->held_ = c->held;
+    }
     c->held = m;
 }
 
@@ -35,8 +54,10 @@ static inline void wf_mutex_disown(weft_mutex *m, weft_fiber *f)
         *at = NULL;
         return;
     }
-    while (*at != m)
+    while (*at != m) {
+        if (!*at) wf_mutex_overwritten(f);
         at = &(*at)->held_;
+    }
     *at = m->held_;
 }
 

@@ -11,7 +11,7 @@
  *
  * Who reads is counted, here and in the fiber, but not listed: that would take
  * memory for each. So a fiber that reads nothing at all is told from one that
- * does, and what a fiber was reading when it ended is not known.
+ * does; but what a fiber reads that ends is not known, so it may not.
  */
 #include <weft/rwlock.h>
 
@@ -38,9 +38,10 @@ static void enter(weft_rwlock *l, weft_fiber *f, size_t how)
         wf_mutex_own(&l->writer_, f);
         return;
     }
-    WF_ASSERT(l->readers_ < UINT32_MAX);
+    struct wf_child *c = wf_child_of(f);
+    WF_ASSERT(l->readers_ < UINT32_MAX && c->reads < WF_READS);
     l->readers_++;
-    wf_child_of(f)->reads++;
+    c->reads++;
 }
 
 static void admit(weft_rwlock *l)
@@ -70,9 +71,8 @@ static const struct wf_wait_kind waits[] = {
     [TO_READ] = {.name = "rwlock to read",
                  .holder = writer_of,
                  .abort = abort_lock},
-    [TO_WRITE] = {.name = "rwlock to write",
-                  .holder = writer_of,
-                  .abort = abort_lock}};
+    [TO_WRITE] = {
+        .name = "rwlock to write", .holder = writer_of, .abort = abort_lock}};
 
 /* ---- taking it ---------------------------------------------------------- */
 
@@ -162,12 +162,4 @@ int weft_rwlock_downgrade(weft_rwlock *l)
 int weft_rwlock_repair(weft_rwlock *l)
 {
     return weft_mutex_repair(&l->writer_);
-}
-
-void wf_reads_orphaned(struct wf_child *c)
-{
-    wf_warn("ends while it still reads under %u rwlock%s: who wants to write "
-            "there waits for ever",
-            c->reads, c->reads == 1 ? "" : "s");
-    c->reads = 0;
 }

@@ -44,6 +44,7 @@ static const struct wf_wait_kind to_acquire = {.name = "semaphore",
 
 void weft_sem_init(weft_sem *s, uint32_t value, uint32_t max)
 {
+    wf_check_nobody_waits(s, "weft_sem_init");
     *s = (weft_sem)WEFT_SEM_INIT(value, max);
 }
 

@@ -181,8 +181,7 @@ static void clear_up_after(const weft_workqueue *q, const struct worker *w)
         wf_locals_drop(c);
         if (w->locals) c->locals = wf_locals_inherit(w->locals);
     }
-    if (c->held) wf_mutexes_orphaned(c->held);
-    c->held = NULL;
+    wf_let_go(c);
 }
 
 /* The record of the job's failure, or of its code. NULL: no memory. */

@@ -431,3 +431,22 @@ TEST_PLAIN(a_barrier_that_nobody_else_comes_to_is_a_deadlock)
     CHECK(strstr(e.said, "deadlock"));
     CHECK(strstr(e.said, "in barrier "));
 }
+
+#ifdef WEFT_DEBUG
+static int initialises_it_again(void *arg)
+{
+    weft_nursery n;
+    struct waiter w;
+    (void)arg;
+    weft_barrier_init(&b, 2);
+    line_up(&n, &w, 1);
+    weft_barrier_init(&b, 1);
+    return weft_nursery_close(&n, 0);
+}
+
+TEST_DEATH(a_barrier_that_somebody_waits_at_is_not_initialised_again,
+           "waits in the barrier that is at")
+{
+    CHECK_EQ(weft_run(initialises_it_again, NULL, NULL), 0);
+}
+#endif

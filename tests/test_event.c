@@ -3,6 +3,7 @@
 #include <weft/event.h>
 #include <weft/fiber.h>
 #include <weft/nursery.h>
+#include <weft/run.h>
 #include <weft/scope.h>
 #include <weft/time.h>
 
@@ -172,4 +173,23 @@ TEST_FIFO(waiters_cancelled_in_the_middle_leave_the_others_in_order)
         CHECK_EQ(w[i].result, i % 2 ? 0 : -ECANCELED);
         CHECK_EQ(w[i].turn, i % 2 ? 4 + i / 2 : 1 + i / 2);
     }
+}
+
+static int overwrites_an_event(void *arg)
+{
+    weft_event *e = arg;
+    weft_nursery n;
+    struct waiter w[3];
+    line_up(&n, e, w, 3);
+    weft_scope_cancel(&w[1].scope, 0, NULL); /* its neighbours know of it */
+    *e = (weft_event)WEFT_EVENT_INIT;
+    weft_scope_cancel(&w[0].scope, 0, NULL);
+    return weft_nursery_close(&n, 0);
+}
+
+TEST_DEATH(an_event_that_is_overwritten_under_its_waiters_is_noticed,
+           "is no longer in the line")
+{
+    static weft_event e = WEFT_EVENT_INIT;
+    CHECK_EQ(weft_run(overwrites_an_event, &e, NULL), 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_limiter.c - who has a token of weft_limiter, and who gets the next. */
+#include <weft/cleanup.h>
 #include <weft/debug.h>
 #include <weft/fiber.h>
 #include <weft/limiter.h>
@@ -313,55 +314,12 @@ TEST(the_running_fiber_by_its_address_is_the_running_fiber)
     weft_limiter_fini(&l);
 }
 
-TEST(an_object_whose_address_is_a_fibers_number_is_not_that_fiber)
-{
-    weft_limiter l;
-    const void *object = (const void *)(uintptr_t)weft_fiber_id();
-    weft_limiter_init(&l, 2);
-    CHECK_EQ(weft_limiter_acquire(&l, NULL), 0);
-    CHECK_EQ(weft_limiter_release(&l, object), -EPERM);
-    CHECK_EQ(weft_limiter_acquire(&l, object), 0);
-    CHECK_EQ(weft_limiter_release(&l, NULL), 0);
-    CHECK_EQ(weft_limiter_release(&l, object), 0);
-    weft_limiter_fini(&l);
-}
-
-static weft_fiber *last_fiber;
-
-static int takes_and_goes(void *arg)
-{
-    CHECK_EQ(weft_limiter_acquire(arg, NULL), 0);
-    last_fiber = weft_self();
-    return 0;
-}
-
-static int is_another_one(void *arg)
-{
-    CHECK_PTR(weft_self(), last_fiber); /* in the same place */
-    CHECK_EQ(weft_limiter_release(arg, NULL), -EPERM);
-    CHECK_EQ(weft_limiter_acquire(arg, NULL), 0);
-    CHECK_EQ(weft_limiter_lent(arg), 2);
-    CHECK_EQ(weft_limiter_release(arg, NULL), 0);
-    return 0;
-}
-
 static void run_alone(weft_fn fn, void *arg)
 {
     weft_nursery n;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, fn, arg), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-}
-
-TEST(the_token_of_an_ended_fiber_stays_lent_and_is_nobody_elses)
-{
-    weft_limiter l;
-    weft_limiter_init(&l, 2);
-    run_alone(takes_and_goes, &l);
-    CHECK_EQ(weft_limiter_lent(&l), 1);
-    run_alone(is_another_one, &l);
-    CHECK_EQ(weft_limiter_lent(&l), 1);
-    weft_limiter_fini(&l);
 }
 
 static int gives_back(void *arg)
@@ -399,6 +357,103 @@ TEST_PLAIN(without_a_fiber_there_are_only_objects)
     weft_limiter_fini(&l); /* twice is safe */
 }
 
+static weft_limiter shared = WEFT_LIMITER_INIT(2);
+
+static int takes_for(void *fiber)
+{
+    CHECK_EQ(weft_limiter_acquire(&shared, fiber), -EDEADLK);
+    CHECK_EQ(weft_limiter_release(&shared, fiber), 0);
+    CHECK_EQ(weft_limiter_release(&shared, NULL), -EPERM);
+    CHECK_EQ(weft_limiter_acquire(&shared, fiber), 0);
+    return 0; /* with none of its own */
+}
+
+TEST(a_fiber_is_an_object_to_others)
+{
+    CHECK_EQ(weft_limiter_acquire(&shared, NULL), 0);
+    run_alone(takes_for, weft_self());
+    CHECK_EQ(weft_limiter_acquire(&shared, NULL), -EDEADLK);
+    CHECK_EQ(weft_limiter_release(&shared, NULL), 0);
+    CHECK_EQ(weft_limiter_lent(&shared), 0);
+    weft_limiter_fini(&shared);
+}
+
+static void returns_its_own(void *l)
+{
+    CHECK_EQ(weft_limiter_release(l, NULL), 0);
+}
+
+static int takes_and_defers(void *l)
+{
+    CHECK_EQ(weft_limiter_acquire(l, NULL), 0);
+    return weft_defer(returns_its_own, l);
+}
+
+static int takes_one_that_ends_before(void *unused)
+{
+    weft_limiter l = WEFT_LIMITER_INIT(1);
+    (void)unused;
+    CHECK_EQ(weft_limiter_acquire(&l, NULL), 0);
+    weft_limiter_fini(&l);
+    return 0;
+}
+
+TEST(a_fiber_may_end_when_its_token_is_given_back_or_forgotten)
+{
+    weft_limiter l = WEFT_LIMITER_INIT(1);
+    run_alone(takes_and_defers, &l);
+    run_alone(takes_one_that_ends_before, NULL);
+    CHECK_EQ(weft_limiter_lent(&l), 0);
+    weft_limiter_fini(&l);
+}
+
+static int takes_two_and_goes(void *unused)
+{
+    static weft_limiter l[3] = {WEFT_LIMITER_INIT(1), WEFT_LIMITER_INIT(1),
+                                WEFT_LIMITER_INIT(1)};
+    (void)unused;
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(i % 2 ? weft_limiter_try(&l[i], NULL)
+                       : weft_limiter_acquire(&l[i], NULL),
+                 0);
+    return weft_limiter_release(&l[1], NULL);
+}
+
+static int has_a_child_that_keeps_tokens(void *unused)
+{
+    (void)unused;
+    run_alone(takes_two_and_goes, NULL);
+    return 0;
+}
+
+TEST_DEATH(a_fiber_that_ends_with_tokens_is_named,
+           "ended with 2 limiter tokens that nobody else can give back")
+{
+    CHECK_EQ(weft_run(has_a_child_that_keeps_tokens, NULL, NULL), 0);
+}
+
+static int waits_and_goes(void *l)
+{
+    return weft_limiter_acquire(l, NULL);
+}
+
+static int has_a_child_that_keeps_what_it_waited_for(void *l)
+{
+    weft_nursery n;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, waits_and_goes, l), 0);
+    CHECK_EQ(weft_yield(), 0);
+    weft_limiter_resize(l, 1);
+    return weft_nursery_close(&n, 0);
+}
+
+TEST_DEATH(a_fiber_that_ends_with_a_token_it_has_waited_for_is_named,
+           "ended with 1 limiter token that nobody else can give back")
+{
+    static weft_limiter l = WEFT_LIMITER_INIT(0);
+    CHECK_EQ(weft_run(has_a_child_that_keeps_what_it_waited_for, &l, NULL), 0);
+}
+
 static int waits_for_a_token(void *arg)
 {
     return weft_limiter_acquire(arg, NULL);
@@ -418,10 +473,30 @@ static int ends_a_limiter_in_use(void *arg)
 }
 
 TEST_DEATH(to_end_a_limiter_that_somebody_waits_for_is_a_bug,
-           "a rule of weft is broken")
+           "weft_limiter_fini: 1 fiber still waits for a token")
 {
     CHECK_EQ(weft_run(ends_a_limiter_in_use, NULL, NULL), 0);
 }
+
+#ifdef WEFT_DEBUG
+static int initialises_a_limiter_in_use(void *arg)
+{
+    static weft_limiter l;
+    weft_nursery n;
+    (void)arg;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, waits_for_a_token, &l), 0);
+    CHECK_EQ(weft_yield(), 0);
+    weft_limiter_init(&l, 1);
+    return weft_nursery_close(&n, 0);
+}
+
+TEST_DEATH(a_limiter_that_somebody_waits_for_is_not_initialised_again,
+           "waits in the limiter that is at")
+{
+    CHECK_EQ(weft_run(initialises_a_limiter_in_use, NULL, NULL), 0);
+}
+#endif
 
 /* --- who has it --- */
 
@@ -491,50 +566,16 @@ TEST(a_waiter_names_the_borrower_if_it_is_a_fiber_and_alone)
     weft_limiter_fini(&l);
 }
 
-TEST(a_waiter_names_no_object_and_no_fiber_that_has_ended)
+TEST(a_waiter_names_no_object)
 {
     weft_limiter l;
     weft_nursery n;
     struct borrower b;
     int object;
     weft_limiter_init(&l, 1);
-    run_alone(takes_and_goes, &l);
-    line_up(&n, &l, &b, 1); /* perhaps where the other one was */
-    check_holder(NULL);
-    weft_nursery_cancel(&n, 0, NULL);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    weft_limiter_fini(&l);
-
-    weft_limiter_init(&l, 1);
     CHECK_EQ(weft_limiter_acquire(&l, &object), 0);
     line_up(&n, &l, &b, 1);
     check_holder(NULL);
-    weft_nursery_cancel(&n, 0, NULL);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    weft_limiter_fini(&l);
-}
-
-static int takes_and_stays(void *arg)
-{
-    CHECK_EQ(weft_limiter_acquire(arg, NULL), 0);
-    return weft_sleep(WEFT_MSEC(5));
-}
-
-TEST(a_waiter_names_no_fiber_that_has_ended_meanwhile)
-{
-    weft_limiter l;
-    weft_nursery n;
-    struct borrower b;
-    weft_limiter_init(&l, 1);
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, takes_and_stays, &l), 0);
-    CHECK_EQ(weft_yield(), 0);
-    start_one(&n, &l, &b, NULL);
-    CHECK_EQ(weft_yield(), 0);
-    check_holder("fiber ");
-    CHECK_EQ(weft_sleep(WEFT_MSEC(10)), 0); /* and nobody is in its place */
-    check_holder(NULL);
-    CHECK_EQ(b.result, WAITING);
     weft_nursery_cancel(&n, 0, NULL);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     weft_limiter_fini(&l);
@@ -556,53 +597,6 @@ TEST(a_waiter_names_nobody_of_several_whatever_their_addresses)
     weft_nursery_cancel(&n, 0, NULL);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     weft_limiter_fini(&l);
-}
-
-static weft_limiter lasting;
-
-static int sleeps(void *unused)
-{
-    (void)unused;
-    return weft_sleep(WEFT_MSEC(1));
-}
-
-static int takes_a_lasting_one(void *unused)
-{
-    (void)unused;
-    return weft_limiter_acquire(&lasting, NULL);
-}
-
-/* By a fiber that lies where the next run has none. */
-static int is_a_large_run(void *unused)
-{
-    weft_nursery n;
-    (void)unused;
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    for (int i = 0; i < 1000; i++)
-        CHECK_EQ(weft_spawn(&n, sleeps, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, takes_a_lasting_one, NULL), 0);
-    return weft_nursery_close(&n, 0);
-}
-
-static int waits_for_a_lasting_one(void *unused)
-{
-    weft_nursery n;
-    struct borrower b;
-    (void)unused;
-    line_up(&n, &lasting, &b, 1);
-    check_holder(NULL);
-    weft_nursery_cancel(&n, 0, NULL);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_EQ(weft_limiter_lent(&lasting), 1);
-    return 0;
-}
-
-TEST_PLAIN(a_waiter_names_no_fiber_of_an_earlier_run)
-{
-    weft_limiter_init(&lasting, 1);
-    CHECK_EQ(weft_run(is_a_large_run, NULL, NULL), 0);
-    CHECK_EQ(weft_run(waits_for_a_lasting_one, NULL, NULL), 0);
-    weft_limiter_fini(&lasting);
 }
 
 static int holds_it_and_joins(void *unused)
@@ -639,6 +633,20 @@ TEST_PLAIN(a_borrower_and_its_waiter_make_a_circle)
 }
 
 /* --- many --- */
+
+TEST(a_fiber_that_has_very_many_tokens_gets_no_more)
+{
+    enum { MANY = 1023 };
+    static weft_limiter l[MANY + 1];
+    for (int i = 0; i <= MANY; i++) {
+        weft_limiter_init(&l[i], 1);
+        CHECK_EQ(weft_limiter_acquire(&l[i], NULL), i < MANY ? 0 : -ENOMEM);
+    }
+    CHECK_EQ(weft_limiter_lent(&l[MANY]), 0);
+    CHECK_EQ(weft_limiter_acquire(&l[MANY], &l), 0);
+    for (int i = 0; i <= MANY; i++)
+        weft_limiter_fini(&l[i]);
+}
 
 TEST(a_thousand_borrowers_are_all_known)
 {
@@ -850,6 +858,13 @@ static int borrows_without_memory(void *unused)
     return failed ? -ENOMEM : 0;
 }
 
+static int borrows_and_gives_back(void *arg)
+{
+    struct borrower *b = arg;
+    (void)borrows(b);
+    return b->result == 0 ? weft_limiter_release(b->l, NULL) : 0;
+}
+
 static int waits_without_memory(void *unused)
 {
     enum { SOME = 12 };
@@ -862,7 +877,7 @@ static int waits_without_memory(void *unused)
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     for (int i = 0; i < SOME; i++) {
         b[i] = (struct borrower){.l = &l, .result = WAITING};
-        int rc = weft_spawn(&n, borrows, &b[i]);
+        int rc = weft_spawn(&n, borrows_and_gives_back, &b[i]);
         if (saw_no_memory(rc)) b[i].result = rc;
     }
     CHECK_EQ(weft_yield(), 0);
@@ -871,8 +886,9 @@ static int waits_without_memory(void *unused)
         failed += b[i].result == -ENOMEM;
     }
     weft_limiter_resize(&l, SOME); /* takes no memory */
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(weft_limiter_lent(&l), waiting);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(weft_limiter_lent(&l), 0);
     CHECK_EQ(weft_limiter_waiting(&l), 0);
     weft_limiter_fini(&l);
     return failed ? -ENOMEM : 0;

@@ -3,10 +3,14 @@
 #include <weft/fiber.h>
 #include <weft/mutex.h>
 #include <weft/nursery.h>
+#include <weft/run.h>
 #include <weft/scope.h>
 #include <weft/time.h>
 
+#include <string.h>
+
 #include "harness.h"
+#include "process.h"
 
 static int turns;
 
@@ -112,7 +116,8 @@ TEST_FIFO(mtx_03_every_waiter_of_a_dead_owner_is_woken)
     CHECK_EQ(weft_yield(), 0);
     CHECK_EQ(weft_nursery_open(&waiters, NULL), 0);
     for (int i = 0; i < 3; i++) {
-        l[i] = (struct locker){.mutex = &a, .lock = weft_mutex_lock};
+        l[i] = (struct locker){.mutex = &a};
+        l[i].lock = i == 1 ? weft_mutex_lock_nc : weft_mutex_lock;
         CHECK_EQ(weft_spawn(&waiters, locks, &l[i]), 0);
     }
     CHECK_EQ(weft_nursery_close(&waiters, 0), 0);
@@ -122,6 +127,66 @@ TEST_FIFO(mtx_03_every_waiter_of_a_dead_owner_is_woken)
         CHECK_EQ(l[i].unlocked, -EPERM);
     }
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
+}
+
+static int locks_and_returns(void *arg)
+{
+    return weft_mutex_lock(arg);
+}
+
+TEST(a_repaired_mutex_is_handed_on_like_any)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    weft_nursery n;
+    struct locker l[2];
+    int rc;
+    WEFT_NURSERY(owners, rc) {
+        rc = weft_spawn(&owners, locks_and_returns, &m);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(weft_mutex_repair(&m), 0);
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        l[i] = (struct locker){.mutex = &m, .lock = weft_mutex_lock};
+        CHECK_EQ(weft_spawn(&n, locks, &l[i]), 0);
+    }
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(weft_mutex_unlock(&m), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(l[i].result, 0);
+        CHECK_EQ(l[i].unlocked, 0);
+    }
+}
+
+#ifdef WEFT_DEBUG
+static void ends_with_a_mutex(void *arg)
+{
+    CHECK_EQ(weft_run(locks_and_returns, arg, NULL), 0);
+}
+
+TEST_PLAIN(debug_builds_name_an_owner_that_ends)
+{
+    static weft_mutex m = WEFT_MUTEX_INIT;
+    static struct ending e;
+    run_in_process(ends_with_a_mutex, &m, &e);
+    CHECK_EQ(e.status, 0);
+    CHECK(strstr(e.said, "\"main\": ends while it holds a mutex"));
+}
+#endif
+
+static int repairs_and_ends_with_it(void *arg)
+{
+    CHECK_EQ(weft_mutex_lock(arg), -EOWNERDEAD);
+    return weft_mutex_repair(arg);
+}
+
+TEST_PLAIN(the_next_run_is_told_of_an_owner_of_the_last)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    CHECK_EQ(weft_run(locks_and_returns, &m, NULL), 0);
+    CHECK_EQ(weft_run(repairs_and_ends_with_it, &m, NULL), 0);
+    CHECK_EQ(weft_run(repairs_and_ends_with_it, &m, NULL), 0);
 }
 
 TEST_FIFO(a_waiter_told_of_the_owners_death_is_not_cancelled_any_more)
@@ -385,4 +450,66 @@ TEST(only_the_owner_unlocks)
     }
     CHECK_EQ(rc, 0);
     CHECK_EQ(weft_mutex_unlock(&m), 0);
+}
+
+TEST_PLAIN(outside_a_fiber_nobody_holds_it)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    CHECK_EQ(weft_mutex_trylock(&m), -EPERM);
+    CHECK_EQ(weft_mutex_unlock(&m), -EPERM);
+    CHECK_EQ(weft_mutex_repair(&m), -EPERM);
+}
+
+/* ---- one that is overwritten while it is held --------------------------- */
+
+static void overwrite(weft_mutex *m)
+{
+    *m = (weft_mutex)WEFT_MUTEX_INIT;
+}
+
+static int locks_it_anew(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_mutex_lock(&several[0]), 0);
+    overwrite(&several[0]);
+    CHECK_EQ(weft_mutex_lock(&several[0]), 0);
+    CHECK(false); /* not noticed */
+    return 0;
+}
+
+TEST_DEATH(an_overwritten_mutex_is_noticed_when_it_is_locked_again,
+           "was initialised again")
+{
+    CHECK_EQ(weft_run(locks_it_anew, NULL, NULL), 0);
+}
+
+static int unlocks_the_one_below(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_mutex_lock(&several[0]), 0);
+    CHECK_EQ(weft_mutex_lock(&several[1]), 0);
+    overwrite(&several[1]);
+    return weft_mutex_unlock(&several[0]);
+}
+
+TEST_DEATH(an_overwritten_mutex_is_noticed_when_one_below_it_is_unlocked,
+           "was initialised again")
+{
+    CHECK_EQ(weft_run(unlocks_the_one_below, NULL, NULL), 0);
+}
+
+static int ends_with_one_overwritten(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(weft_mutex_lock(&several[0]), 0);
+    CHECK_EQ(weft_mutex_lock(&several[1]), 0);
+    overwrite(&several[0]);
+    /* A cycle, which a debug build sees at once. */
+    return weft_mutex_lock(&several[0]);
+}
+
+TEST_DEATH(an_overwritten_mutex_is_noticed_when_its_owner_ends,
+           "was initialised again")
+{
+    CHECK_EQ(weft_run(ends_with_one_overwritten, NULL, NULL), 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_rwlock.c - who reads and who writes, in which order, and who may not. */
+#include <weft/cleanup.h>
 #include <weft/event.h>
 #include <weft/fiber.h>
 #include <weft/mutex.h>
@@ -790,52 +791,73 @@ TEST(a_fiber_that_ends_leaves_only_what_it_holds_of_either_sort)
 static int ends_while_it_reads(void *arg)
 {
     (void)arg;
-    return weft_rwlock_rdlock(&lock);
+    CHECK_EQ(weft_rwlock_rdlock(&lock), 0);
+    CHECK_EQ(weft_rwlock_rdlock(&lock), 0);
+    CHECK_EQ(weft_rwlock_unlock(&lock), 0);
+    return weft_event_wait(&may_end);
 }
 
-static int unlocks_nothing(void *arg)
+static int waits_for_a_reader_that_ends(void *how)
+{
+    weft_nursery n;
+    struct user u;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, ends_while_it_reads, NULL), 0);
+    settle();
+    add(&n, &u, true);
+    if (how)
+        weft_event_set(&may_end);
+    else
+        weft_nursery_cancel(&n, 0, NULL);
+    return weft_nursery_close(&n, 0);
+}
+
+TEST_DEATH(a_reader_that_ends_is_named_rather_than_waited_for,
+           "ended with 1 read lock that nobody else can give back")
+{
+    CHECK_EQ(weft_run(waits_for_a_reader_that_ends, &may_end, NULL), 0);
+}
+
+TEST_DEATH(a_reader_that_is_cancelled_has_to_unlock_too,
+           "ended with 1 read lock that nobody else can give back")
+{
+    CHECK_EQ(weft_run(waits_for_a_reader_that_ends, NULL, NULL), 0);
+}
+
+static int reads_and_ends(void *arg)
 {
     (void)arg;
-    CHECK_EQ(weft_rwlock_unlock(&lock), -EPERM);
+    CHECK_EQ(weft_rwlock_rdlock(&lock), 0);
+    CHECK_EQ(weft_rwlock_tryrdlock(&several[0]), 0);
     return 0;
 }
 
-TEST(a_reader_that_ends_keeps_writers_out_but_not_readers)
+TEST_DEATH(main_has_to_unlock_what_it_reads_too,
+           "\"main\" ended with 2 read locks")
+{
+    CHECK_EQ(weft_run(reads_and_ends, NULL, NULL), 0);
+}
+
+static void unlocks_after_all(void *arg)
+{
+    CHECK_EQ(weft_rwlock_unlock(arg), 0);
+}
+
+static int leaves_it_to_a_deferred_call(void *arg)
+{
+    CHECK_EQ(weft_rwlock_rdlock(arg), 0);
+    return weft_defer(unlocks_after_all, arg);
+}
+
+TEST(a_reader_may_unlock_in_what_it_has_deferred)
 {
     int rc;
     WEFT_NURSERY(n, rc) {
-        CHECK_EQ(weft_spawn(&n, ends_while_it_reads, NULL), 0);
-        settle();
-        /* A block that was used before begins anew. */
-        CHECK_EQ(weft_spawn(&n, unlocks_nothing, NULL), 0);
-        settle();
-        CHECK_EQ(weft_rwlock_trywrlock(&lock), -EBUSY);
-        CHECK_EQ(weft_rwlock_rdlock(&lock), 0);
-        CHECK_EQ(weft_rwlock_unlock(&lock), 0);
-        WEFT_FAIL_AFTER(rc, WEFT_MSEC(1)) {
-            rc = weft_rwlock_wrlock(&lock);
-        }
-        CHECK_EQ(rc, -ETIMEDOUT);
-        rc = 0;
+        rc = weft_spawn(&n, leaves_it_to_a_deferred_call, &lock);
     }
     CHECK_EQ(rc, 0);
+    check_free();
 }
-
-#ifdef WEFT_DEBUG
-static void leaves_a_reader(void *arg)
-{
-    (void)arg;
-    CHECK_EQ(weft_run(ends_while_it_reads, NULL, NULL), 0);
-}
-
-TEST_PLAIN(debug_builds_name_a_reader_that_ends)
-{
-    static struct ending e;
-    run_in_process(leaves_a_reader, NULL, &e);
-    CHECK_EQ(e.status, 0);
-    CHECK(strstr(e.said, "ends while it still reads under 1 rwlock:"));
-}
-#endif
 
 /* ---- what the reports say ----------------------------------------------- */
 

@@ -2,6 +2,7 @@
 /* test_sem.c - order, hand-over and cancellation of weft_sem. */
 #include <weft/fiber.h>
 #include <weft/nursery.h>
+#include <weft/run.h>
 #include <weft/scope.h>
 #include <weft/sem.h>
 #include <weft/time.h>
@@ -125,6 +126,17 @@ TEST(sem_06_the_bound_is_kept)
     CHECK_EQ(weft_sem_release(&s, UINT32_MAX), -EOVERFLOW);
     CHECK_EQ(weft_sem_value(&s), 0);
     CHECK_EQ(weft_sem_release(&s, 1), 0);
+}
+
+TEST(the_bound_is_kept_from_the_beginning)
+{
+    static weft_sem fixed = WEFT_SEM_INIT(5, 3);
+    weft_sem s;
+    weft_sem_init(&s, UINT32_MAX, 3);
+    CHECK_EQ(weft_sem_value(&fixed), 3);
+    CHECK_EQ(weft_sem_value(&s), 3);
+    CHECK_EQ(weft_sem_try(&s, 4), -EINVAL);
+    CHECK_EQ(weft_sem_release(&s, 1), -EOVERFLOW);
 }
 
 TEST(the_bound_is_kept_though_a_waiter_would_take_the_excess)
@@ -344,3 +356,42 @@ TEST(an_acquire_in_a_deadline_times_out_and_owes_nothing)
     CHECK_EQ(weft_sem_value(&s), 1);
     CHECK_EQ(weft_sem_try(&s, 1), 0);
 }
+
+TEST_FIFO(taking_none_waits_only_behind_others)
+{
+    weft_sem s = WEFT_SEM_INIT(0, 1);
+    weft_nursery n;
+    struct taker t[2];
+    CHECK_EQ(weft_sem_acquire(&s, 0), 0);
+    CHECK_EQ(weft_sem_try(&s, 0), 0);
+    CHECK_EQ(weft_sem_release(&s, 0), 0);
+    LINE_UP(&n, &s, t, 1, 0);
+    CHECK_EQ(t[1].result, 1);
+    CHECK_EQ(weft_sem_release(&s, 0), 0);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(t[1].result, 1);
+    weft_scope_cancel(&t[0].scope, 0, NULL);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(t[1].result, 0);
+    CHECK_EQ(weft_sem_value(&s), 0);
+}
+
+#ifdef WEFT_DEBUG
+static int initialises_it_again(void *arg)
+{
+    weft_sem *s = arg;
+    weft_nursery n;
+    struct taker t;
+    LINE_UP(&n, s, &t, 1);
+    weft_sem_init(s, 1, 1);
+    return weft_nursery_close(&n, 0);
+}
+
+TEST_DEATH(a_semaphore_that_somebody_waits_for_is_not_initialised_again,
+           "waits in the semaphore that is at")
+{
+    static weft_sem s = WEFT_SEM_INIT(0, 1);
+    weft_sem_init(&s, 0, 1); /* without a run */
+    CHECK_EQ(weft_run(initialises_it_again, &s, NULL), 0);
+}
+#endif

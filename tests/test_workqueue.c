@@ -10,6 +10,7 @@
 #include <weft/mutex.h>
 #include <weft/nursery.h>
 #include <weft/run.h>
+#include <weft/rwlock.h>
 #include <weft/scope.h>
 #include <weft/testing.h>
 #include <weft/time.h>
@@ -1136,6 +1137,37 @@ TEST(what_a_job_defers_binds_and_locks_ends_with_it)
     CHECK_EQ(weft_mutex_lock(&mutex), -EOWNERDEAD);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(dropped, 3);
+}
+
+static weft_rwlock rwlock = WEFT_RWLOCK_INIT;
+
+static int reads_on(void *arg)
+{
+    (void)arg;
+    return weft_rwlock_rdlock(&rwlock);
+}
+
+static int is_the_next(void *arg)
+{
+    (void)arg;
+    CHECK(false);
+    return 0;
+}
+
+static int has_a_job_that_reads_on(void *arg)
+{
+    weft_nursery n;
+    (void)arg;
+    open_both(&n, 1, 4);
+    CHECK_EQ(weft_workqueue_add(&q, reads_on, NULL, NULL), 0);
+    CHECK_EQ(weft_workqueue_add(&q, is_the_next, NULL, NULL), 0);
+    return weft_nursery_close(&n, 0);
+}
+
+TEST_DEATH(a_job_that_ends_with_a_read_lock_does_not_leave_it_to_the_next,
+           "ended with 1 read lock")
+{
+    CHECK_EQ(weft_run(has_a_job_that_reads_on, NULL, NULL), 0);
 }
 
 static int defers_and_fails(void *arg)

@@ -50,9 +50,9 @@ typedef struct weft_cache_opts {
 /** NULL: no memory, or no `fill`. */
 WEFT_MUST weft_cache *weft_cache_new(const weft_cache_opts *o);
 
-/** Forgets all. Nobody may be in weft_cache_get, which is checked; values that
- *  somebody still has are dropped when they are put back, which may come later.
- *  NULL is fine. */
+/** Forgets all. Nobody may be in weft_cache_get: the process ends with a
+ *  sentence. Values that somebody still has are dropped when they are put back,
+ *  which may come later. NULL is fine. */
 WEFT_API void weft_cache_free(weft_cache *c);
 
 /**

@@ -17,10 +17,12 @@
  * changed while they are lent.
  *
  * The borrower is the running fiber, or any object by its address, so that
- * a token may be given back by another fiber. A token that the ended fiber did
- * not give back stays lent. Tokens are given in the order they were asked for.
- * The caller owns the memory; each borrowed token, and each that is waited for,
- * takes some of the heap's, so end a limiter with weft_limiter_fini.
+ * a token may be given back by another fiber. A fiber, or a job of a work
+ * queue, that ends with a token of its own would keep it for ever: the process
+ * ends with a sentence that names it. Tokens are given in the order they were
+ * asked for. The caller owns the memory; each borrowed token, and each that is
+ * waited for, takes some of the heap's, so end a limiter with
+ * weft_limiter_fini.
  */
 #ifndef WEFT_LIMITER_H
 #define WEFT_LIMITER_H
@@ -33,16 +35,18 @@ struct weft_borrowed_;
 
 typedef struct weft_limiter {
     uint32_t total_, lent_, waiting_, room_;
-    uint64_t sum_;                    /* of the keys of those that are lent */
+    uintptr_t sum_; /* of the addresses of those that have one */
     struct weft_borrowed_ *borrowed_; /* a table by borrower */
     weft_waitq_ waiters_;
 } weft_limiter;
 
+#define WEFT_LIMITER_INIT(total) {(total), 0, 0, 0, 0, 0, {0, 0}}
+
 /** *l gets `total` tokens; none is legal, and lets nobody in. */
 WEFT_API void weft_limiter_init(weft_limiter *l, uint32_t total);
 
-/** Gives the memory back. Nobody may wait, which is checked; tokens that are
- *  lent are forgotten, and there are none any more. */
+/** Gives the memory back. Nobody may wait: the process ends with a sentence.
+ *  Tokens that are lent are forgotten, and there are none any more. */
 WEFT_API void weft_limiter_fini(weft_limiter *l);
 
 /**
@@ -58,7 +62,8 @@ WEFT_PARKS int weft_limiter_acquire(weft_limiter *l, const void *borrower);
  *  fiber. */
 WEFT_MUST int weft_limiter_try(weft_limiter *l, const void *borrower);
 
-/** Gives the borrower's token back. 0; -EPERM: it has none. */
+/** Gives the borrower's token back. 0; -EPERM: it has none; for NULL, also
+ *  outside a fiber. */
 WEFT_API int weft_limiter_release(weft_limiter *l, const void *borrower);
 
 /** There are `total` from now on. More than before go to who waits; with fewer

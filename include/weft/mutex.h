@@ -11,7 +11,8 @@
  * Between two cancel points a fiber is alone on its thread anyway; a mutex is
  * for a section that waits in the middle. It knows its owner, does not nest,
  * and passes straight to the oldest waiter when it is unlocked. If its owner
- * ends while holding it, waiters and later lockers get -EOWNERDEAD.
+ * ends while holding it, waiters and later lockers get -EOWNERDEAD; debug
+ * builds name it.
  *
  * Taking it is a cancel point: test the result. Zeroed is initialised; the
  * caller owns the memory, which must outlast its being held.
@@ -41,14 +42,15 @@ WEFT_PARKS int weft_mutex_lock(weft_mutex *m);
 /** The same for clean-up: parks, but cannot be cancelled. */
 WEFT_PARKS int weft_mutex_lock_nc(weft_mutex *m);
 
-/** Takes *m if nobody has it or waits: 0, -EBUSY, -EDEADLK, -EOWNERDEAD. */
+/** Takes *m if nobody has it or waits: 0, -EBUSY, -EDEADLK, -EOWNERDEAD; -EPERM
+ *  outside a fiber. */
 WEFT_MUST int weft_mutex_trylock(weft_mutex *m);
 
 /** Passes *m on. Returns 0, or -EPERM if the caller does not hold it. */
 WEFT_API int weft_mutex_unlock(weft_mutex *m);
 
 /** Takes over a mutex whose owner ended: the caller holds it now. 0; -EINVAL
- *  if that is not so. */
+ *  if that is not so; -EPERM outside a fiber. */
 WEFT_API int weft_mutex_repair(weft_mutex *m);
 
 /**

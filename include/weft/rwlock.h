@@ -16,9 +16,9 @@
  *
  * It knows its writer. If that ends without unlocking, what it was writing may
  * be half done: waiters and later lockers get -EOWNERDEAD, until one of them
- * repairs it. Readers are only counted, and each unlocks for itself. One that
- * ends without has broken nothing but keeps writers out for ever; debug builds
- * say so.
+ * repairs it. Readers are only counted, and each unlocks for itself: a fiber,
+ * or a job of a work queue, that ends without would keep writers out for ever,
+ * and nobody could tell them. The process ends with a sentence that names it.
  *
  * Zeroed is initialised. The caller owns the memory, which must outlast its
  * being held.
@@ -46,8 +46,8 @@ typedef struct weft_rwlock {
 WEFT_PARKS int weft_rwlock_rdlock(weft_rwlock *l);
 WEFT_PARKS int weft_rwlock_wrlock(weft_rwlock *l);
 
-/** The same without waiting: 0, -EBUSY, also while somebody waits, or
- *  -EOWNERDEAD. */
+/** The same without waiting: 0; -EBUSY, also while somebody waits, or if the
+ *  caller writes; -EOWNERDEAD; -EPERM outside a fiber. */
 WEFT_MUST int weft_rwlock_tryrdlock(weft_rwlock *l);
 WEFT_MUST int weft_rwlock_trywrlock(weft_rwlock *l);
 
@@ -60,7 +60,7 @@ WEFT_API int weft_rwlock_unlock(weft_rwlock *l);
 WEFT_API int weft_rwlock_downgrade(weft_rwlock *l);
 
 /** Takes over a lock whose writer ended: the caller writes now. 0; -EINVAL if
- *  that is not so. */
+ *  that is not so; -EPERM outside a fiber. */
 WEFT_API int weft_rwlock_repair(weft_rwlock *l);
 
 WEFT_END_DECLS

@@ -29,9 +29,10 @@ typedef struct weft_sem {
     weft_waitq_ waiters_;
 } weft_sem;
 
-#define WEFT_SEM_INIT(value, max) {(value), (max), {0, 0}}
+#define WEFT_SEM_INIT(value, max)                                              \
+    {(max) == 0 || (value) < (max) ? (value) : (max), (max), {0, 0}}
 
-/** *s gets `value` free permits, and never more than `max`; 0: no bound. */
+/** *s gets `value` free permits, but never more than `max`; 0: no bound. */
 WEFT_API void weft_sem_init(weft_sem *s, uint32_t value, uint32_t max);
 
 /**
