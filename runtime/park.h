@@ -92,6 +92,14 @@ static inline weft_fiber *wf_self(void)
     return weft_here_.fiber_;
 }
 
+/* The usual half of a cancel point. False: weft_pass_slow_ says whether it is
+ * passed; called in a function of its own, as the last act of the usual way, so
+ * that this has no frame. */
+static inline bool wf_passes(void)
+{
+    return __builtin_expect(--weft_here_.credit_ >= 0, 1);
+}
+
 /* Suspends the running fiber until somebody calls wf_wake, and returns the
  * result given there. The caller has passed a cancel point (weft_pass_) since
  * it last did anything else that parks, or `kind` has no abort. */

@@ -211,10 +211,8 @@ __attribute__((noinline)) static int wait_to_send(struct core *c,
 
 /* What is most common, an item of a word and room for it, stands here and saves
  * no register; and what waits does not pass by what hands over. */
-int weft_chan_send(weft_chan *handle, const void *item)
+static inline int send_passed(weft_chan *handle, const void *item)
 {
-    int err = weft_pass_();
-    if (err < 0) return err;
     struct core *c = handle->core;
     if (c->receivers.head_ || handle->done) return put(handle, item);
     if (inside(c) >= c->cap) return c->closed ? -EPIPE : wait_to_send(c, item);
@@ -224,6 +222,19 @@ int weft_chan_send(weft_chan *handle, const void *item)
     c->in = next_place(c, place, 8);
     c->entered++;
     return 0;
+}
+
+__attribute__((noinline)) static int pass_and_send(weft_chan *handle,
+                                                   const void *item)
+{
+    int err = weft_pass_slow_();
+    return err < 0 ? err : send_passed(handle, item);
+}
+
+int weft_chan_send(weft_chan *handle, const void *item)
+{
+    return wf_passes() ? send_passed(handle, item)
+                       : pass_and_send(handle, item);
 }
 
 int weft_chan_trysend(weft_chan *handle, const void *item)
@@ -267,11 +278,8 @@ __attribute__((noinline)) static int wait_to_recv(struct core *c, void *item)
     return wf_waitq_park(&c->receivers, &to_recv, c);
 }
 
-int weft_chan_recv(weft_chan *handle, void *item)
+static inline int recv_passed(struct core *c, void *item)
 {
-    int err = weft_pass_();
-    if (err < 0) return err;
-    struct core *c = handle->core;
     if (c->sending.head_) return get(c, item);
     if (inside(c) == 0) return c->closed ? get(c, item) : wait_to_recv(c, item);
     if (c->item_bytes != 8) return get(c, item);
@@ -280,6 +288,18 @@ int weft_chan_recv(weft_chan *handle, void *item)
     c->out = next_place(c, place, 8);
     c->left++;
     return 1;
+}
+
+__attribute__((noinline)) static int pass_and_recv(struct core *c, void *item)
+{
+    int err = weft_pass_slow_();
+    return err < 0 ? err : recv_passed(c, item);
+}
+
+int weft_chan_recv(weft_chan *handle, void *item)
+{
+    struct core *c = handle->core;
+    return wf_passes() ? recv_passed(c, item) : pass_and_recv(c, item);
 }
 
 int weft_chan_tryrecv(weft_chan *handle, void *item)

@@ -48,10 +48,16 @@ static inline int lock(weft_mutex *m, weft_fiber *f,
     return 0;
 }
 
+__attribute__((noinline)) static int pass_and_lock(weft_mutex *m)
+{
+    int err = weft_pass_slow_();
+    return err < 0 ? err : lock(m, wf_self(), &to_lock);
+}
+
 int weft_mutex_lock(weft_mutex *m)
 {
-    int err = weft_pass_();
-    return err < 0 ? err : lock(m, wf_self(), &to_lock);
+    if (!wf_passes()) return pass_and_lock(m);
+    return lock(m, wf_self(), &to_lock);
 }
 
 int weft_mutex_lock_nc(weft_mutex *m)
@@ -68,11 +74,16 @@ int weft_mutex_trylock(weft_mutex *m)
     return lock(m, f, &to_lock);
 }
 
-__attribute__((noinline)) static void hand_on(weft_mutex *m)
+/* One of several, or somebody waits for it. */
+__attribute__((noinline)) static int hand_on(weft_mutex *m, weft_fiber *f)
 {
+    wf_mutex_disown(m, f);
+    m->owner_ = NULL;
     struct weft_waiter_ *w = wf_waitq_pop(&m->waiters_);
+    if (!w) return 0;
     wf_mutex_own(m, w->fiber_);
     wf_wake(w->fiber_, 0);
+    return 0;
 }
 
 __attribute__((cold, noinline)) static int not_held(void)
@@ -85,11 +96,10 @@ int weft_mutex_unlock(weft_mutex *m)
 {
     weft_fiber *f = wf_self();
     if (!f || m->owner_ != f) return not_held();
-    wf_mutex_disown(m, f);
-    if (__builtin_expect(m->waiters_.head_ != NULL, 0))
-        hand_on(m);
-    else
-        m->owner_ = NULL;
+    weft_mutex **held = &wf_child_of(f)->held;
+    if (m->waiters_.head_ || m->held_ || *held != m) return hand_on(m, f);
+    *held = NULL;
+    m->owner_ = NULL;
     return 0;
 }
 

@@ -50,10 +50,6 @@ static inline void wf_mutex_own(weft_mutex *m, weft_fiber *f)
 static inline void wf_mutex_disown(weft_mutex *m, weft_fiber *f)
 {
     weft_mutex **at = &wf_child_of(f)->held;
-    if (__builtin_expect(*at == m && !m->held_, 1)) {
-        *at = NULL;
-        return;
-    }
     while (*at != m) {
         if (!*at) wf_mutex_overwritten(f);
         at = &(*at)->held_;

@@ -21,7 +21,8 @@ static bool rule_holds(const weft_sem *s)
     return !s->waiters_.head_ || s->waiters_.head_->n_ > s->permits_;
 }
 
-static void serve(weft_sem *s)
+/* 0. */
+static int serve(weft_sem *s)
 {
     struct weft_waiter_ *w;
     while ((w = s->waiters_.head_) != NULL && w->n_ <= s->permits_) {
@@ -29,13 +30,14 @@ static void serve(weft_sem *s)
         wf_waitq_remove(&s->waiters_, w);
         wf_wake(w->fiber_, 0);
     }
+    return 0;
 }
 
 static bool abort_acquire(weft_fiber *f)
 {
     weft_sem *s = (weft_sem *)(uintptr_t)f->object;
     wf_waitq_remove(&s->waiters_, &f->waiter);
-    serve(s);
+    (void)serve(s);
     return true;
 }
 
@@ -64,12 +66,21 @@ __attribute__((noinline)) static int wait_for(weft_sem *s, uint32_t n)
     return wf_waitq_park(&s->waiters_, &to_acquire, s);
 }
 
+static inline int take_or_wait(weft_sem *s, uint32_t n)
+{
+    int err = take(s, n);
+    return err == -EAGAIN ? wait_for(s, n) : err;
+}
+
+__attribute__((noinline)) static int pass_and_take(weft_sem *s, uint32_t n)
+{
+    int err = weft_pass_slow_();
+    return err < 0 ? err : take_or_wait(s, n);
+}
+
 int weft_sem_acquire(weft_sem *s, uint32_t n)
 {
-    int err = weft_pass_();
-    if (err < 0) return err;
-    err = take(s, n);
-    return err == -EAGAIN ? wait_for(s, n) : err;
+    return wf_passes() ? take_or_wait(s, n) : pass_and_take(s, n);
 }
 
 int weft_sem_try(weft_sem *s, uint32_t n)
@@ -77,18 +88,20 @@ int weft_sem_try(weft_sem *s, uint32_t n)
     return take(s, n);
 }
 
+__attribute__((cold, noinline)) static int too_many(uint32_t n, uint32_t bound)
+{
+    return wf_misuse(-EOVERFLOW,
+                     "weft_sem_release: %u more than %u permits would be free",
+                     n, bound);
+}
+
 int weft_sem_release(weft_sem *s, uint32_t n)
 {
     WF_ASSERT(rule_holds(s));
     uint32_t bound = s->max_ ? s->max_ : UINT32_MAX;
-    if (s->permits_ > bound || n > bound - s->permits_)
-        return wf_misuse(-EOVERFLOW,
-                         "weft_sem_release: %u more than %u permits would be "
-                         "free",
-                         n, bound);
+    if (n > bound - s->permits_) return too_many(n, bound);
     s->permits_ += n;
-    if (s->waiters_.head_) serve(s);
-    return 0;
+    return s->waiters_.head_ ? serve(s) : 0;
 }
 
 uint32_t weft_sem_value(const weft_sem *s)
