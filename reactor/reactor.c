@@ -233,7 +233,11 @@ static void wake_ready(struct wf_fd *e, unsigned ready)
             next = next->next_;
         wf_fd_step_out(&e->readers, w);
         wf_grant(w, (int)ready);
-        if (e->kind == WF_FD_LISTENER) return; /* one connection, one wake */
+        if (e->kind == WF_FD_LISTENER) {
+            /* One connection, one wake: it is his, not a newcomer's. */
+            e->ready &= (uint8_t)~WF_IN;
+            return;
+        }
     }
     if (!(ready & WF_OUT)) return;
     do

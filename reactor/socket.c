@@ -142,13 +142,14 @@ int weft_accept_from(weft_fd fd, weft_fd *ret_conn, struct sockaddr *sa,
                      socklen_t *len)
 {
     uintptr_t ticket = 0;
+    bool granted = false;
     int err = weft_pass_();
     if (err < 0) return err;
     for (;;) {
         /* Looked up each time: closing wakes us, and so may a free number. */
         struct wf_fd *e = wf_fd_of(fd);
         if (!e || e->kind != WF_FD_LISTENER) return e ? -EINVAL : -EBADF;
-        if (e->ready & WF_IN) {
+        if (granted || e->ready & WF_IN) {
             err = take(e, ret_conn, sa, len);
             if (!no_room(err) && err != -EAGAIN) return err;
             if (no_room(err)) {
@@ -161,6 +162,7 @@ int weft_accept_from(weft_fd fd, weft_fd *ret_conn, struct sockaddr *sa,
         }
         err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read, &ticket);
         if (err < 0) return err;
+        granted = true;
     }
 }
 
