@@ -416,15 +416,22 @@ int weft_pass_slow_(void)
     return f->cancelled ? refuse(f) : 0;
 }
 
+/* Cancelled when it came or since; also if others undid that meanwhile. */
+__attribute__((noinline)) static int refuse_to_yield(weft_fiber *f, bool before)
+{
+    if (before) yield(wf_sched, f);
+    count_refusal(f);
+    return -ECANCELED;
+}
+
 int weft_yield(void)
 {
     weft_fiber *f = weft_here_.fiber_;
     if (!f) return weft_pass_slow_();
     wf_watchdog_at_point();
+    if (f->cancelled) return refuse_to_yield(f, true);
     yield(wf_sched, f);
-    if (!f->cancelled) return 0;
-    count_refusal(f);
-    return -ECANCELED;
+    return f->cancelled ? refuse_to_yield(f, false) : 0;
 }
 
 /* ---- running ------------------------------------------------------------ */

@@ -15,9 +15,9 @@
  *    first in line.
  *
  * So the first has what it waits for when its timer has come, and takes it
- * when it runs, until when it stays in line. Whoever leaves the front wakes the next one, who then goes
- * through or sets its own timer: a cancellation may come out of the timers'
- * own expiry, where none may be armed.
+ * when it runs, until when it stays in line. Whoever leaves the front wakes the
+ * next one, who then goes through or sets its own timer: a cancellation may
+ * come out of the timers' own expiry, where none may be armed.
  */
 #include <weft/ratelimit.h>
 
@@ -54,8 +54,8 @@ static struct span until_full(const weft_ratelimit *r, uint32_t cost,
     uint64_t window = (uint64_t)r->window_, limit = r->limit_;
     uint64_t odd = window % limit * cost;
     uint64_t ns = window / limit * cost + odd / limit, part = odd % limit;
-    if (r->full_ >= now) {
-        ns += (uint64_t)(r->full_ - now);
+    if (r->full_ >= (uint64_t)now) {
+        ns += r->full_ - (uint64_t)now;
         part += r->part_;
     }
     if (part >= limit) {
@@ -77,7 +77,7 @@ static weft_time bucket_lacks(const weft_ratelimit *r, uint32_t cost,
 static void bucket_count(weft_ratelimit *r, uint32_t cost, weft_time now)
 {
     struct span s = until_full(r, cost, now);
-    r->full_ = wf_time_add(now, (weft_time)s.ns);
+    r->full_ = (uint64_t)now + s.ns;
     r->part_ = s.part;
 }
 
@@ -198,8 +198,9 @@ static void describe(const weft_ratelimit *r, uint32_t cost, bool allowed,
 {
     weft_ratelimit plan = *r;
     weft_time at = now;
-    for (const struct weft_waiter_ *w = r->waiters_.head_; w; w = w->next_) {
-        at += lacks(&plan, (uint32_t)w->n_, at);
+    const struct weft_waiter_ *w = r->waiters_.head_;
+    for (; w && at < WEFT_FOREVER; w = w->next_) {
+        at = wf_time_add(at, lacks(&plan, (uint32_t)w->n_, at));
         count(&plan, (uint32_t)w->n_, at);
     }
     *ret = (weft_ratelimit_info){.allowed = allowed,
@@ -209,8 +210,9 @@ static void describe(const weft_ratelimit *r, uint32_t cost, bool allowed,
     if (allowed) return;
     ret->retry_after = WEFT_FOREVER;
     if (!is_possible(r, cost)) return;
-    ret->retry_after = at - now + lacks(&plan, cost, at);
-    if (ret->retry_after == 0) ret->retry_after = 1; /* when those have run */
+    at = wf_time_add(at, lacks(&plan, cost, at));
+    if (at == WEFT_FOREVER) return;
+    ret->retry_after = at > now ? at - now : 1; /* when those have run */
 }
 
 int weft_ratelimit_check(weft_ratelimit *r, uint32_t cost,

@@ -54,6 +54,8 @@ static weft_time take(weft_ticker *t, weft_time now, bool late)
 int weft_ticker_wait(weft_ticker *t)
 {
     bool late;
+    if (t->period_ <= 0)
+        return wf_misuse(-EINVAL, "weft_ticker_wait: it was not initialised");
     do {
         late = wf_clock_read() > t->next_;
         int err = weft_sleep_until(t->next_);

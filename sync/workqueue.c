@@ -45,7 +45,9 @@ struct worker {
     weft_scope scope;          /* around all it does, for a stop to cancel */
     struct job job;            /* what it was handed */
     struct wf_binding *locals; /* what each job starts with */
-    bool gave_up; /* cancelled, it has not done all that it would have */
+    int rc; /* what it ends with: the failure that was one too many, -ECANCELED
+               if it has not done all that it would have, or 0 */
+    weft_error *failure; /* the record of that, or NULL */
 };
 
 struct weft_crew_ {
@@ -174,14 +176,18 @@ static int next_job(weft_workqueue *q, struct worker *w)
 static void clear_up_after(const weft_workqueue *q, const struct worker *w)
 {
     struct wf_child *c = wf_child_of(w->fiber);
+    wf_check_innermost(&w->scope);
     w->fiber->name = q->opts_.name;
-    while (*wf_attached(w->fiber, WF_A_DEFERRED))
-        wf_deferred_run(c);
-    if (c->locals != w->locals || *wf_attached(w->fiber, WF_A_PRIVATE)) {
+    for (;;) { /* what is called here may defer and bind in its turn */
+        while (*wf_attached(w->fiber, WF_A_DEFERRED))
+            wf_deferred_run(c);
+        if (c->locals == w->locals && !*wf_attached(w->fiber, WF_A_PRIVATE))
+            break;
         wf_locals_drop(c);
-        if (w->locals) c->locals = wf_locals_inherit(w->locals);
+        if (w->locals && !c->locals) c->locals = wf_locals_inherit(w->locals);
     }
     wf_let_go(c);
+    wf_error_give(w->fiber, NULL);
 }
 
 /* The record of the job's failure, or of its code. NULL: no memory. */
@@ -214,32 +220,27 @@ static void tell(const weft_workqueue *q, const struct worker *w, int code,
         wf_error_unhandled(e);
 }
 
-/* Runs the job, and says what the worker ends with: 0 if it does not. */
-static int run(weft_workqueue *q, struct worker *w)
+static void run(weft_workqueue *q, struct worker *w)
 {
-    weft_fiber *f = w->fiber;
     q->waiting_--;
     q->running_++;
     int rc = w->job.fn(w->job.arg);
-    wf_check_innermost(&w->scope);
 
-    bool stopped = rc == -ECANCELED && f->cancelled;
+    bool stopped = rc == -ECANCELED && w->fiber->cancelled;
     bool failed = rc < 0 && !stopped, last = failed && count_failure(q);
-    weft_error *e = failed ? take_record(f, rc) : NULL;
+    weft_error *e = failed ? take_record(w->fiber, rc) : NULL;
     clear_up_after(q, w);
-    if (stopped) w->gave_up = true;
+    if (stopped || last) w->rc = rc;
     if (failed) tell(q, w, rc, e, last);
     if (w->job.drop) w->job.drop(w->job.arg);
-    wf_check_innermost(&w->scope);
-    wf_error_give(f, NULL);
+    clear_up_after(q, w);
     if (last)
-        wf_error_give(f, e);
+        w->failure = e;
     else
         wf_error_free(e);
     q->running_--;
     q->done_++;
     settled(q);
-    return last ? rc : 0;
 }
 
 /* ---- a worker's life ---------------------------------------------------- */
@@ -257,22 +258,26 @@ static void strike_off(struct weft_crew_ *crew, const struct worker *w)
     if (w->next) w->next->prev = w->prev;
 }
 
-static int do_jobs(weft_workqueue *q, struct worker *w)
+static void give_up(struct worker *w)
 {
-    int got, rc = 0;
-    while (rc == 0 && (got = next_job(q, w)) == 1) {
+    if (w->rc == 0) w->rc = -ECANCELED;
+}
+
+static void do_jobs(weft_workqueue *q, struct worker *w)
+{
+    int got;
+    while ((got = next_job(q, w)) == 1) {
         if (!q->discards_ && !w->fiber->cancelled) {
-            rc = run(q, w);
+            run(q, w);
             continue;
         }
-        if (w->fiber->cancelled) w->gave_up = true;
+        if (w->fiber->cancelled) give_up(w);
         discard(q, &w->job);
     }
-    if (rc == 0 && got == 0) return 0;
-    if (rc == 0 && q->queued_ > 0) w->gave_up = true;
+    if (got == 0) return;
+    if (q->queued_ > 0) give_up(w);
     take_no_more(q);
     discard_queued(q);
-    return rc;
 }
 
 static int work_for(weft_workqueue *q)
@@ -281,18 +286,19 @@ static int work_for(weft_workqueue *q)
     struct worker w = {.fiber = &c->fiber, .locals = c->locals};
     if (w.locals) (void)wf_locals_inherit(w.locals);
     weft_scope_init(&w.scope);
-    int rc = weft_scope_begin(&w.scope);
-    WF_ASSERT(rc == 0); /* it is new, and we are in a fiber */
+    int err = weft_scope_begin(&w.scope);
+    WF_ASSERT(err == 0); /* it is new, and we are in a fiber */
     enlist(q->crew_, &w);
     if (q->cancelled_) weft_scope_cancel(&w.scope, 0, NULL);
 
-    rc = do_jobs(q, &w);
-    if (rc == 0 && w.gave_up) rc = -ECANCELED;
+    do_jobs(q, &w);
+    clear_up_after(q, &w);
+    wf_error_give(w.fiber, w.failure);
 
     strike_off(q->crew_, &w);
     wf_locals_drop(c);
     c->locals = w.locals;
-    return weft_scope_end(&w.scope, rc);
+    return weft_scope_end(&w.scope, w.rc);
 }
 
 static int not_run(const weft_workqueue *q)
@@ -335,9 +341,9 @@ static struct weft_crew_ *new_crew(const weft_workqueue_opts *o)
 static int hire(struct weft_crew_ *crew, const weft_workqueue_opts *o,
                 const char *file, int line)
 {
-    const weft_spawn_opts named = {.name = o->name};
+    const weft_spawn_opts so = {.name = o->name, .stack_size = o->stack_size};
     for (unsigned i = 0; i < o->workers; i++) {
-        int err = weft_spawn_ex_(file, line, crew->nursery, work, crew, &named);
+        int err = weft_spawn_ex_(file, line, crew->nursery, work, crew, &so);
         if (err < 0) return err;
         crew->hands++;
     }

@@ -261,7 +261,9 @@ TEST(pattern_71_what_was_never_opened_says_so_and_does_not_crash)
     weft_doneq ended = {0};
     weft_task *none_done;
     weft_stream stream = {0};
+    weft_ticker ticker = {0};
     char octet = 0;
+    CHECK_EQ(weft_ticker_wait(&ticker), -EINVAL);
     CHECK_EQ(weft_join(&task, NULL), -EINVAL);
     CHECK_EQ(weft_nursery_close(&nursery, 0), -EPERM);
     CHECK_EQ(weft_scope_end(&scope, 0), -EBUSY);

@@ -184,6 +184,22 @@ TEST(a_window_for_ever_lets_the_limit_through_once)
     }
 }
 
+TEST(at_the_end_of_time_no_more_than_the_limit_goes_through)
+{
+    CHECK_EQ(weft_sleep_until(WEFT_FOREVER - 1000), 0);
+    for (int k = 0; k < 2; k++) {
+        weft_ratelimit r;
+        weft_ratelimit_info info;
+        weft_ratelimit_init(&r, kinds[k], 3, WEFT_SEC(1));
+        for (int i = 0; i < 5; i++) {
+            CHECK_EQ(weft_ratelimit_check(&r, 1, &info), i < 3 ? 0 : -EAGAIN);
+            CHECK_EQ(info.remaining, i < 3 ? 2 - i : 0);
+            CHECK_EQ(info.reset_at, WEFT_FOREVER);
+            CHECK_EQ(info.retry_after, i < 3 ? 0 : WEFT_FOREVER);
+        }
+    }
+}
+
 TEST_PLAIN(it_may_be_asked_outside_a_fiber)
 {
     weft_ratelimit r;
@@ -844,6 +860,28 @@ TEST(pattern_107_what_is_said_reckons_with_the_line)
         CHECK_EQ(weft_nursery_close(&n, 0), 0);
         CHECK_EQ(weft_sleep_until(info.reset_at), 0);
         CHECK_EQ(ask(&r).remaining, most);
+    }
+}
+
+TEST(a_line_may_reach_beyond_the_end_of_time)
+{
+    for (int k = 0; k < 2; k++) {
+        weft_ratelimit r;
+        weft_ratelimit_info info;
+        weft_nursery n;
+        struct actor a[12];
+        weft_ratelimit_init(&r, kinds[k], 1, WEFT_FOREVER);
+        CHECK_EQ(weft_ratelimit_check(&r, 1, NULL), 0);
+        CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+        for (int i = 0; i < 12; i++) { /* 73 years each, of some 292 */
+            start(&n, &r, &a[i], 1);
+            CHECK_EQ(weft_ratelimit_check(&r, 1, &info), -EAGAIN);
+            CHECK_EQ(info.retry_after == WEFT_FOREVER, i >= 2);
+            CHECK(info.retry_after > WEFT_SEC(31557600LL * 72));
+            CHECK_EQ(info.reset_at == WEFT_FOREVER, i >= 2);
+        }
+        weft_nursery_cancel(&n, 0, NULL);
+        CHECK_EQ(weft_nursery_close(&n, 0), 0);
     }
 }
 

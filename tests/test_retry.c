@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_retry.c - what is tried again, when, how often, and what comes out. */
+#include <weft/background.h>
 #include <weft/cleanup.h>
 #include <weft/error.h>
 #include <weft/fiber.h>
@@ -362,6 +363,19 @@ TEST(fibers_that_failed_together_do_not_come_back_together)
     CHECK_EQ(rc, 0);
     for (int i = 0; i < 32; i++) {
         CHECK_EQ(works[i].at[0], works[0].at[0]);
+        for (int k = 0; k < i; k++)
+            CHECK(works[i].at[1] != works[k].at[1]);
+    }
+}
+
+TEST(background_work_that_failed_together_does_not_come_back_together)
+{
+    static struct work works[8];
+    for (int i = 0; i < 8; i++)
+        CHECK_EQ(weft_background(retries_once, &works[i], NULL), 0);
+    CHECK_EQ(weft_sleep(WEFT_SEC(20)), 0);
+    for (int i = 0; i < 8; i++) {
+        CHECK_EQ(works[i].calls, 2);
         for (int k = 0; k < i; k++)
             CHECK(works[i].at[1] != works[k].at[1]);
     }

@@ -353,3 +353,39 @@ TEST_REAL(a_delay_counts_from_a_tick_that_others_have_made_late)
     CHECK(weft_now() - first >= WEFT_MSEC(2));
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
 }
+
+static weft_scope shielded;
+
+static int raises_the_shield(void *arg)
+{
+    (void)arg;
+    weft_scope_set_shield(&shielded, true);
+    return 0;
+}
+
+/* What was cancelled when it came has had no tick, whatever others do while
+ * they run first. */
+TEST(a_shield_that_others_raise_meanwhile_does_not_make_a_cancelled_wait_true)
+{
+    weft_ticker t;
+    weft_nursery n;
+    weft_scope outer;
+    CHECK_EQ(weft_ticker_init(&t, WEFT_SEC(1), WEFT_TICK_BURST), 0);
+    CHECK_EQ(weft_sleep(WEFT_SEC(2)), 0);
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_spawn(&n, raises_the_shield, NULL), 0);
+    CHECK_EQ(weft_scope_begin(&outer), 0);
+    weft_scope_init(&shielded);
+    CHECK_EQ(weft_scope_begin(&shielded), 0);
+    weft_scope_cancel(&outer, 0, NULL);
+    CHECK_EQ(weft_ticker_wait(&t), -ECANCELED);
+    CHECK(!weft_cancelled());
+    CHECK_EQ(weft_ticker_wait(&t), 1); /* both of them are there */
+    CHECK_EQ(weft_ticker_wait(&t), 1);
+    CHECK_EQ(weft_scope_end(&shielded, 0), 0);
+    CHECK_EQ(weft_scope_end(&outer, 0), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    weft_time now = weft_now();
+    CHECK_EQ(weft_ticker_wait(&t), 1);
+    CHECK_EQ(weft_now() - now, WEFT_SEC(1));
+}

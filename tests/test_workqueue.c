@@ -391,6 +391,26 @@ TEST(a_nursery_that_collects_lets_the_other_jobs_end)
     weft_on_unhandled(NULL);
 }
 
+static void fails_in_drop(void *arg)
+{
+    (void)arg;
+    (void)weft_fail(-EIO, "in a drop");
+}
+
+TEST(what_drops_fail_at_does_not_replace_the_failure)
+{
+    weft_nursery n;
+    open_with_policy(&n, WEFT_COLLECT, 1);
+    jobs[0].rc = -EIO;
+    CHECK_EQ(weft_workqueue_add(&q, run, &jobs[0], fails_in_drop), 0);
+    CHECK_EQ(weft_workqueue_add(&q, run, &jobs[1], fails_in_drop), 0);
+    CHECK_EQ(weft_workqueue_add(&q, run, &jobs[2], fails_in_drop), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), -EIO);
+    CHECK_STR(weft_last_error()->msg, "job 0");
+    CHECK(!weft_last_error()->next);
+    weft_on_unhandled(NULL);
+}
+
 static void takes_its_time(void *arg)
 {
     (void)arg;
@@ -419,6 +439,26 @@ TEST(after_one_failure_too_many_nothing_more_is_begun)
     CHECK_EQ(begun, 1);
     CHECK_EQ(dropped, 9);
     check_stats(0, 0, 1, 8);
+    weft_on_unhandled(NULL);
+}
+
+TEST(a_cancellation_does_not_replace_the_failure_that_was_one_too_many)
+{
+    weft_nursery n;
+    open_with_policy(&n, WEFT_COLLECT, 1);
+    jobs[0].rc = -EIO;
+    jobs[0].takes = jobs[1].takes = 1; /* both have begun when it fails */
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(
+            weft_workqueue_add(&q, fails_and_takes_its_time, &jobs[i], drop),
+            0);
+    add_all(2, 5, 0);
+    CHECK_EQ(weft_sleep(WEFT_SEC(1)), 0);
+    weft_nursery_cancel(&n, -EINTR, NULL);
+    CHECK_EQ(weft_nursery_close(&n, 0), -EIO);
+    CHECK_STR(weft_last_error()->msg, "job 0");
+    CHECK_EQ(dropped, 5);
+    CHECK_EQ(unhandled, 0);
     weft_on_unhandled(NULL);
 }
 
@@ -581,6 +621,32 @@ TEST(more_room_than_there_is_memory_is_refused)
     CHECK_EQ(weft_workqueue_open(&q, &n, &o), -ENOMEM);
     CHECK_EQ(add(0), -ESHUTDOWN);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
+}
+
+enum { DEEP = 512 * 1024 };
+
+static int goes_deep(void *arg)
+{
+    volatile char frame[DEEP];
+    for (size_t i = 0; i < sizeof frame; i += 1024)
+        frame[i] = 1;
+    *(int *)arg += frame[0];
+    return 0;
+}
+
+TEST(workers_may_have_stacks_of_another_size)
+{
+    const weft_workqueue_opts o = {.workers = 2, .stack_size = 2 * DEEP};
+    const weft_workqueue_opts huge = {.stack_size = SIZE_MAX};
+    weft_nursery n;
+    int times = 0;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_workqueue_open(&q, &n, &huge), -ENOMEM);
+    CHECK_EQ(weft_workqueue_open(&q, &n, &o), 0);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(weft_workqueue_add(&q, goes_deep, &times, NULL), 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(times, 4);
 }
 
 TEST(a_queue_may_be_opened_again_once_it_has_ended)
@@ -1055,14 +1121,16 @@ TEST(a_cancelled_nursery_drops_each_job_once)
 
 TEST(jobs_handed_to_idle_workers_are_dropped_by_a_cancellation)
 {
-    weft_nursery n;
-    open_both(&n, 2, 16);
-    CHECK_EQ(weft_test_settle(), 0);
-    add_all(0, 3, WEFT_SEC(1));
-    weft_nursery_cancel(&n, -EINTR, NULL);
-    CHECK_EQ(weft_nursery_close(&n, 0), -EINTR);
-    CHECK_EQ(begun, 0);
-    CHECK_EQ(dropped, 3);
+    for (int count = 1; count <= 3; count++) {
+        weft_nursery n;
+        open_both(&n, 2, 16);
+        CHECK_EQ(weft_test_settle(), 0);
+        add_all(0, count, WEFT_SEC(1));
+        weft_nursery_cancel(&n, -EINTR, NULL);
+        CHECK_EQ(weft_nursery_close(&n, 0), -EINTR);
+        CHECK_EQ(begun, 0);
+        CHECK_EQ(dropped, count);
+    }
 }
 
 TEST(a_body_that_fails_takes_the_queue_with_it)
@@ -1095,6 +1163,7 @@ TEST(a_cancellation_that_stopped_nothing_is_not_told)
 /* ---- jobs are like fibers ----------------------------------------------- */
 
 static weft_key traced = {.name = "traced"};
+static weft_key bystander = {.name = "bystander"};
 static weft_key secret = {.name = "secret", .flags = WEFT_KEY_PRIVATE};
 static weft_mutex mutex = WEFT_MUTEX_INIT;
 static weft_event event = WEFT_EVENT_INIT;
@@ -1168,6 +1237,100 @@ TEST_DEATH(a_job_that_ends_with_a_read_lock_does_not_leave_it_to_the_next,
            "ended with 1 read lock")
 {
     CHECK_EQ(weft_run(has_a_job_that_reads_on, NULL, NULL), 0);
+}
+
+/* A callback that leaves behind what it can. */
+static void leaves_things(void *arg)
+{
+    CHECK(!weft_local_get(&traced));
+    CHECK(!weft_local_get(&secret));
+    CHECK_EQ(weft_local_push(&traced, arg), 0);
+    CHECK_EQ(weft_local_push(&secret, arg), 0);
+    int rc = weft_mutex_trylock(&mutex);
+    if (rc == -EOWNERDEAD) rc = weft_mutex_repair(&mutex);
+    CHECK_EQ(rc, 0);
+}
+
+static weft_key leaving = {.name = "leaving", .drop = leaves_things};
+static int looked;
+
+static int leaves_a_leaver(void *arg)
+{
+    return weft_local_push(&leaving, arg);
+}
+
+static void leaves_a_leaver_too(void *arg)
+{
+    CHECK_EQ(weft_local_push(&leaving, arg), 0);
+}
+
+static int defers_a_leaver(void *arg)
+{
+    return weft_defer(leaves_a_leaver_too, arg);
+}
+
+static int finds_nothing(void *arg)
+{
+    (void)arg;
+    CHECK(!weft_local_get(&traced));
+    CHECK(!weft_local_get(&secret));
+    CHECK(!weft_local_get(&leaving));
+    int rc = weft_mutex_trylock(&mutex);
+    CHECK(rc == 0 || rc == -EOWNERDEAD);
+    if (rc == 0) CHECK_EQ(weft_mutex_unlock(&mutex), 0);
+    looked++;
+    return 0;
+}
+
+TEST(what_the_clean_up_of_a_job_leaves_behind_ends_with_it_too)
+{
+    static const weft_fn fns[] = {leaves_a_leaver, defers_a_leaver};
+    for (int bound = 0; bound < 2; bound++) {
+        weft_nursery n;
+        if (bound) CHECK_EQ(weft_local_push(&bystander, "opener's"), 0);
+        open_both(&n, 1, 8);
+        for (int i = 0; i < 2; i++) {
+            CHECK_EQ(weft_workqueue_add(&q, fns[i], &jobs[i], drop), 0);
+            CHECK_EQ(weft_workqueue_add(&q, finds_nothing, NULL, NULL), 0);
+        }
+        CHECK_EQ(weft_nursery_close(&n, 0), 0);
+        CHECK_EQ(dropped, 2);
+    }
+    CHECK_EQ(looked, 4);
+}
+
+static void leaves_things_when_it_fails(int code, const weft_error *e,
+                                        void *arg, void *user)
+{
+    (void)code;
+    (void)e;
+    (void)user;
+    leaves_things(arg);
+}
+
+static int fails_quietly(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+/* Also of those that were discarded, one after the other. */
+TEST(what_hooks_leave_behind_is_not_seen_by_the_next_job)
+{
+    const weft_workqueue_opts o = {.on_failure = leaves_things_when_it_fails};
+    weft_nursery n;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_workqueue_open(&q, &n, &o), 0);
+    CHECK_EQ(weft_workqueue_add(&q, finds_nothing, &jobs, leaves_things), 0);
+    CHECK_EQ(weft_workqueue_add(&q, finds_nothing, NULL, NULL), 0);
+    CHECK_EQ(weft_workqueue_add(&q, fails_quietly, &jobs, NULL), 0);
+    CHECK_EQ(weft_workqueue_add(&q, finds_nothing, NULL, NULL), 0);
+    CHECK_EQ(weft_workqueue_join(&q), 0);
+    CHECK_EQ(looked, 3);
+    CHECK_EQ(weft_workqueue_add(&q, run, &jobs, leaves_a_leaver_too), 0);
+    weft_nursery_cancel(&n, 0, NULL);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(stats().discarded, 1);
 }
 
 static int defers_and_fails(void *arg)

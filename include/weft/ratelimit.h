@@ -11,11 +11,11 @@
  *
  * The bucket lets `limit` through at once and then one each window / limit, to
  * the fraction of a nanosecond. The sliding window lets `limit` through in any
- * stretch of that length: it counts in sixteenths of it, so that something may
- * count for a sixteenth longer than it should, but never too short. It is
- * decided first and counted then: what is refused does not count. A limit of 0
- * refuses everything. For how many at once, not how many in a time, see
- * weft/limiter.h.
+ * stretch of that length: it counts in sixteenths of it, rounded up to a
+ * nanosecond, so that something may count for a sixteenth longer than it
+ * should, but never too short. It is decided first and counted then: what is
+ * refused does not count. A limit of 0 refuses everything. For how many at
+ * once, not how many in a time, see weft/limiter.h.
  *
  * The clock is that of the turn. Waiters go through in the order in which they
  * came, and nobody passes them. The caller owns the memory.
@@ -36,8 +36,8 @@ typedef struct weft_ratelimit {
     weft_rate_kind kind_;
     uint32_t limit_;
     weft_time window_;
-    weft_time full_; /* the bucket: when it will be full, */
-    uint32_t part_;  /* and so many limit-ths of a nanosecond after that */
+    uint64_t full_; /* the bucket: when it will be full, */
+    uint32_t part_; /* and so many limit-ths of a nanosecond after that */
     uint32_t counts_[17]; /* the window: its parts, the latest one last, */
     weft_time latest_;    /* which began then */
     weft_waitq_ waiters_;

@@ -43,11 +43,12 @@ WEFT_MUST int weft_ticker_init(weft_ticker *t, weft_time period,
  * Waits for the next tick. A cancelled wait has not used it up.
  *
  * Parks. Returns how many ticks have passed: 1, or with WEFT_TICK_SKIP more if
- * some were missed (INT_MAX at most); -ECANCELED.
+ * some were missed (INT_MAX at most); -ECANCELED; -EINVAL: *t is zeroed.
  */
 WEFT_PARKS int weft_ticker_wait(weft_ticker *t);
 
-/** The next tick is one period from now, for those who wait already too. */
+/** The next tick is one period from now, for those who wait already too. Not of
+ *  a zeroed one. */
 WEFT_API void weft_ticker_reset(weft_ticker *t);
 
 WEFT_END_DECLS

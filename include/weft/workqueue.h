@@ -17,7 +17,8 @@
  *
  * Jobs go to workers in the order in which they were added. Each is like a
  * fiber of its own: what it defers (weft/cleanup.h), binds (weft/local.h) and
- * locks ends with it. It sees what the fiber that opened the queue had bound.
+ * locks ends with it, and so does what is left of its `on_failure` and `drop`.
+ * It sees what the fiber that opened the queue had bound.
  *
  * A worker is a child of the nursery, and a daemon of it while it has nothing
  * to do. So an idle queue does not keep the nursery open once everything else
@@ -35,8 +36,9 @@ WEFT_BEGIN_DECLS
 
 typedef struct weft_workqueue_opts {
     const char *name; /* of the workers; NULL: "worker" */
-    unsigned workers; /* 0: one */
-    size_t capacity;  /* jobs that wait; 0: 64 */
+    unsigned workers;  /* 0: one */
+    size_t capacity;   /* jobs that wait; 0: 64 */
+    size_t stack_size; /* of the workers; 0: as for other fibers */
     /* Told of each job that failed, by its worker, before its `drop`; `e` is
      * the record, never NULL. NULL: the unhandled hook. (That a job was
      * cancelled is no failure.) */
@@ -81,7 +83,8 @@ WEFT_MUST int weft_workqueue_open_(const char *file, int line,
  * a worker or by who discards it. It must not park.
  *
  * Parks. Returns 0, and `arg` belongs to the queue; -ECANCELED; -ESHUTDOWN: it
- * has been stopped, or its nursery was cancelled. Then `arg` is still the
+ * has been stopped, or its nursery was cancelled (who waits then hears of that
+ * from the first worker that is done with its job). Then `arg` is still the
  * caller's. (A job that waits for room in its own queue may wait for itself.)
  */
 WEFT_PARKS int weft_workqueue_add(weft_workqueue *q, weft_fn fn, void *arg,
