@@ -99,6 +99,11 @@ LIB_OBJS   := $(call object,$(SRCS))
 TEST_WITH  := $(call object,$(filter-out $(TEST_SRCS),$(wildcard tests/*.c)))
 BENCH_WITH := $(call object,$(filter-out $(BENCH_SRCS),$(wildcard bench/*.c)))
 
+# The stress is a program, and, in short, a test.
+STRESS      := $(OUT)/stress/stress
+STRESS_MAIN := $(OUT)/stress/main.o
+STRESS_WITH := $(filter-out $(STRESS_MAIN),$(call object,$(wildcard stress/*.c)))
+
 # --- layers: net, the benchmarks and the examples see only what a user sees
 INCLUDE = -Iinclude -I.
 $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
@@ -107,8 +112,8 @@ $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test suite orders memcheck cases memcases sweep sweep-here check \
-        lint bench bench-programs examples install clean help FORCE
+.PHONY: all test suite orders memcheck cases memcases sweep sweep-here stress \
+        check lint bench bench-programs examples install clean help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
 TOTALS ?=
@@ -171,6 +176,16 @@ sweep-here: $(SWEEPS)
 	    $(SWEEP_TOTALS)
 	@$(SUM) $(OUT)/totals
 
+# A difference names the SEED and the FIRST step of the program that shows it.
+SEED  ?= $(shell date +%s)
+SEEDS ?= 1
+FIRST ?= 0
+STEPS ?= 1000000
+stress: $(STRESS) ## SEEDS=1 times STEPS=1000000 random steps against a model
+	@echo '== $(notdir $(OUT))'
+	@$(RUNNER) $(STRESS) -v --seed $(SEED) --seeds $(SEEDS) \
+	    --first $(FIRST) --steps $(STEPS)
+
 check: ## all that should hold before a commit
 	+@$(AGAIN) examples bench-programs
 	+@$(AGAIN) lint
@@ -214,13 +229,19 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /    \1\t/p' Makefile | expand -t 16
 	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|hostile  CC=  SWITCH='
 	@echo '  POLLER=  PREFIX=  DESTDIR=  FILTER=name  RUNNER=program  QUICK=1'
-	@echo '  ORDERS=n'
+	@echo '  ORDERS=n  SEED=n  SEEDS=n  STEPS=n'
 
 # --- rules
 $(LIB): $(LIB_OBJS) $(OUT)/members
 	@echo '  AR   $@' && rm -f $@ && $(AR) rcs $@ $(LIB_OBJS)
 $(TESTS): %: %.o $(TEST_WITH) $(LIB) $(OUT)/members
-	@echo '  LD   $@' && $(LINK) -o $@ $< $(TEST_WITH) $(LIB) -lm $(LDLIBS)
+	@echo '  LD   $@' && $(LINK) -o $@ $< $(TEST_WITH) $(ALSO) $(LIB) -lm \
+	    $(LDLIBS)
+$(OUT)/tests/test_stress: ALSO = $(STRESS_WITH)
+$(OUT)/tests/test_stress: $(STRESS_WITH)
+$(STRESS): $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(OUT)/members
+	@echo '  LD   $@' && \
+	    $(LINK) -o $@ $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(LDLIBS)
 $(BENCH): %: %.o $(BENCH_WITH) $(LIB) $(OUT)/members
 	@echo '  LD   $@' && $(LINK) -o $@ $< $(BENCH_WITH) $(LIB) -lm $(LDLIBS)
 $(EXAMP): %: %.o $(LIB) $(OUT)/flags
@@ -237,11 +258,13 @@ $(OUT)/%.o: %.S $(OUT)/flags
 # that a file taken away leaves the library too.
 $(OUT)/flags: export STAMP = $(COMPILE) / $(LINK) $(LDLIBS) / \
     $(shell $(CC) --version | head -n 1)
-$(OUT)/members: export STAMP = $(LIB_OBJS) / $(TEST_WITH) / $(BENCH_WITH)
+$(OUT)/members: export STAMP = $(LIB_OBJS) / $(TEST_WITH) / $(BENCH_WITH) / \
+    $(STRESS_WITH)
 $(OUT)/members: $(OUT)/flags
 $(OUT)/flags $(OUT)/members: FORCE
 	@mkdir -p $(@D) && printf '%s\n' "$$STAMP" | cmp -s - $@ || \
 	    printf '%s\n' "$$STAMP" >$@
 
--include $(patsubst %.o,%.d,$(LIB_OBJS) $(TEST_WITH) $(BENCH_WITH)) \
+-include $(patsubst %.o,%.d,$(LIB_OBJS) $(TEST_WITH) $(BENCH_WITH) \
+         $(STRESS_MAIN) $(STRESS_WITH)) \
          $(patsubst %,%.d,$(TESTS) $(BENCH) $(EXAMP))
