@@ -147,6 +147,11 @@ void bench_pin(int core)
     (void)sched_setaffinity(0, sizeof one, &one);
 }
 
+void bench_unpin(void)
+{
+    (void)sched_setaffinity(0, sizeof bench.cores, &bench.cores);
+}
+
 /* ---- begin, end, remarks ------------------------------------------------- */
 
 const char *bench_option(const char *name)
@@ -390,11 +395,10 @@ static void one_round(const struct bench_case *c, struct progress *p)
     p->samples[p->taken++] = (double)ns / per;
 }
 
-void bench_cases(const struct bench_case *cases, size_t count)
-{
-    static struct progress progress[MAX_CASES];
-    if (count > MAX_CASES) count = MAX_CASES;
+static struct progress progress[MAX_CASES];
 
+static void take_turns(const struct bench_case *cases, size_t count)
+{
     for (size_t i = 0; i < count; i++)
         prepare(&cases[i], &progress[i]);
     for (unsigned r = 0; r < MAX_ROUNDS; r++) {
@@ -403,6 +407,12 @@ void bench_cases(const struct bench_case *cases, size_t count)
             one_round(&cases[i], &progress[i]);
         }
     }
+}
+
+void bench_cases(const struct bench_case *cases, size_t count)
+{
+    if (count > MAX_CASES) count = MAX_CASES;
+    take_turns(cases, count);
     for (size_t i = 0; i < count; i++) {
         const struct bench_case *c = &cases[i];
         struct bench_figure f = {.name = c->name,
@@ -410,5 +420,33 @@ void bench_cases(const struct bench_case *cases, size_t count)
                                  .at_most = c->at_most};
         if (progress[i].n < 0) continue;
         bench_figure(&f, progress[i].samples, progress[i].taken);
+    }
+}
+
+/* Each round's part of the first case's, of those that both have. */
+static void ratio_to_first(const char *name, size_t i)
+{
+    double ratios[MAX_ROUNDS];
+    unsigned count = progress[i].taken;
+    if (progress[0].taken < count) count = progress[0].taken;
+    for (unsigned r = 0; r < count; r++)
+        ratios[r] = progress[i].samples[r] / progress[0].samples[r];
+    bench_figure(&(struct bench_figure){.name = name, .unit = "x"}, ratios,
+                 count);
+}
+
+void bench_beside(const char *name, const struct bench_case *cases,
+                  size_t count)
+{
+    char text[80];
+    double samples[MAX_ROUNDS]; /* a figure sorts them */
+    if (count > MAX_CASES) count = MAX_CASES;
+    take_turns(cases, count);
+    for (size_t i = 0; i < count && progress[i].n >= 0; i++) {
+        snprintf(text, sizeof text, "%s: %s", name, cases[i].name);
+        memcpy(samples, progress[i].samples, sizeof samples);
+        bench_figure(&(struct bench_figure){.name = text, .unit = "ns"},
+                     samples, progress[i].taken);
+        if (i > 0) ratio_to_first(text, i);
     }
 }

@@ -80,6 +80,11 @@ void bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** Warms up, calibrates and times the cases in turns, and prints them. */
 void bench_cases(const struct bench_case *cases, size_t count);
 
+/** The same for those that do one thing, `name`, in several ways; with how many
+ *  times as long as the first each takes, round by round. */
+void bench_beside(const char *name, const struct bench_case *cases,
+                  size_t count);
+
 /** Prints and records a figure made of samples taken elsewhere (sorts them). */
 void bench_figure(const struct bench_figure *f, double *samples, size_t count);
 
@@ -114,8 +119,10 @@ int64_t bench_process_cpu(pid_t pid);
 unsigned bench_core_count(void);
 int bench_core(unsigned i);
 
-/** Puts the calling thread on that core. Nothing happens with only one. */
+/** Puts the calling thread on that core, or on any again. Nothing happens with
+ *  only one. */
 void bench_pin(int core);
+void bench_unpin(void);
 
 /** A field of /proc/PID/status in bytes ("VmRSS", "VmPTE"), or -1. */
 int64_t bench_status_bytes(pid_t pid, const char *field);
