@@ -374,8 +374,9 @@ TEST(a_shield_that_others_raise_meanwhile_does_not_make_a_cancelled_wait_true)
     CHECK_EQ(weft_sleep(WEFT_SEC(2)), 0);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, raises_the_shield, NULL), 0);
-    CHECK_EQ(weft_scope_begin(&outer), 0);
+    weft_scope_init(&outer);
     weft_scope_init(&shielded);
+    CHECK_EQ(weft_scope_begin(&outer), 0);
     CHECK_EQ(weft_scope_begin(&shielded), 0);
     weft_scope_cancel(&outer, 0, NULL);
     CHECK_EQ(weft_ticker_wait(&t), -ECANCELED);
