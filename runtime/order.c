@@ -3,26 +3,12 @@
  * order.c - who comes first where the program does not say: drawn from a seed,
  * so that a run can be had again, or by turns.
  */
+#include "runtime/random.h"
 #include "runtime/sched.h"
 
 uint64_t wf_sched_seed(void)
 {
     return wf_sched ? wf_sched->opts.seed : 0;
-}
-
-#define GOLDEN UINT64_C(0x9e3779b97f4a7c15) /* the golden ratio, of 2^64 */
-
-static uint64_t scramble(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* Steele and Vigna's splitmix64: any seed will do. */
-static uint64_t draw(struct wf_sched *w)
-{
-    return scramble(w->drawn += GOLDEN);
 }
 
 static weft_fiber **in_line(const struct wf_sched *w, uint32_t i)
@@ -39,9 +25,9 @@ size_t wf_rotate(size_t n)
 {
     struct wf_sched *w = wf_sched;
     uint64_t id = weft_here_.fiber_->id;
-    if (w->rotated_for != id) w->rotation = scramble(w->rotation);
+    if (w->rotated_for != id) w->rotation = wf_scramble(w->rotation);
     w->rotated_for = id;
-    w->rotation += GOLDEN;
+    w->rotation += WF_GOLDEN;
     return (size_t)((w->rotation >> 32) * n >> 32);
 }
 
@@ -55,7 +41,7 @@ void wf_order_draw(struct wf_sched *w)
         if (from == end) from--;
         while (from > 0 && (*in_line(w, from))->state != WF_YIELDED)
             from--;
-        uint32_t i = from + (uint32_t)(draw(w) % (end - from));
+        uint32_t i = from + (uint32_t)(wf_draw(&w->drawn) % (end - from));
         weft_fiber **a = in_line(w, i), **b = in_line(w, end - 1), *kept = *a;
         *a = *b;
         *b = kept;
@@ -65,5 +51,5 @@ void wf_order_draw(struct wf_sched *w)
 void wf_order_begin(struct wf_sched *w, uint64_t seed)
 {
     w->drawn = seed;
-    w->rotation = scramble(seed + GOLDEN);
+    w->rotation = wf_scramble(seed + WF_GOLDEN);
 }

@@ -14,6 +14,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/os.h"
+#include "runtime/random.h"
 #include "sync/child.h"
 
 struct retry {
@@ -84,15 +85,6 @@ static void tell(const struct retry *r, int code, unsigned attempt,
 
 /* ---- how long ----------------------------------------------------------- */
 
-/* Steele and Vigna's splitmix64: any seed will do. */
-static uint64_t draw(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* On the virtual clock it is the same in each run of a test. */
 static uint64_t seed_of_its_own(void)
 {
@@ -103,7 +95,7 @@ static uint64_t seed_of_its_own(void)
         a = (uint64_t)wf_clock_read();
         b = f->id ^ (uint64_t)(uintptr_t)f; /* where the system has put us */
     }
-    return draw(&a) ^ b * 0xd1342543de82ef95u;
+    return wf_draw(&a) ^ b * 0xd1342543de82ef95u;
 }
 
 static void set_options(struct retry *r, const weft_retry_opts *o)
@@ -128,7 +120,7 @@ static weft_time next_wait(struct retry *r)
     r->bound = grown < (double)o->cap ? (weft_time)grown : o->cap;
     if (o->no_jitter) return bound > r->after ? bound : r->after;
     if (r->drawn == 0) r->drawn = seed_of_its_own();
-    uint64_t part = draw(&r->drawn) % ((uint64_t)bound + 1);
+    uint64_t part = wf_draw(&r->drawn) % ((uint64_t)bound + 1);
     return wf_time_add(r->after, (weft_time)part);
 }
 
