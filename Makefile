@@ -154,7 +154,7 @@ memcheck: ## the tests under Valgrind
 
 # Tests named by a rule of structured concurrency, such as nur_02_...
 CASES := $(patsubst %,/%_,nur spn pol sco shd cp err cln gat wai loc gen bgt \
-         clk dlk grt sem mtx cnd evb rwl chn sel)
+         clk dlk grt sem mtx cnd evb rwl chn sel fds)
 cases: ## the cases of the contract in all orders
 	+@$(AGAIN) orders FILTER='$(CASES)'
 memcases: ORDERS = 4

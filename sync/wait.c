@@ -6,6 +6,7 @@
 #include <weft/scope.h>
 #include <weft/task.h>
 
+#include "runtime/clock.h"
 #include "runtime/os.h"
 #include "sync/child.h"
 #include "sync/waiting.h"
@@ -30,7 +31,8 @@ struct waiting {
     weft_task *const *tasks;
     size_t n, done;
     weft_wait_mode mode;
-    bool over; /* it has been woken */
+    weft_time until;
+    bool over, late; /* it has been woken; by the end of its time */
     weft_fiber *fiber;
     struct place *places;
 };
@@ -58,9 +60,13 @@ static void heard(struct wf_place *in_line, int result)
     wf_wake(x->fiber, result);
 }
 
+/* Of all that cancels it at one moment the end of its time counts, whatever came
+ * first: it is something it waits for, like the end of a sleep. */
 static bool abort_wait(weft_fiber *f)
 {
-    ((struct waiting *)(uintptr_t)f->object)->over = true;
+    struct waiting *x = (struct waiting *)(uintptr_t)f->object;
+    x->over = true;
+    x->late = x->until <= wf_now;
     return true;
 }
 
@@ -100,15 +106,16 @@ static int stand_in_line(struct waiting *x)
     return err;
 }
 
-/* For at most `ns`, which ends it with 0. */
-static int stand_in_line_for(struct waiting *x, weft_time ns)
+/* Until its time is over, which ends it with 0. */
+static int stand_in_line_for(struct waiting *x)
 {
-    if (ns == WEFT_FOREVER) return stand_in_line(x);
+    if (x->until == WEFT_FOREVER) return stand_in_line(x);
     weft_scope limit;
     weft_scope_init(&limit);
-    int err = weft_scope_begin_after(&limit, ns, WEFT_MOVE_ON);
+    int err = weft_scope_begin_at(&limit, x->until, WEFT_MOVE_ON);
     if (err < 0) return err;
-    return weft_scope_end(&limit, stand_in_line(x));
+    err = weft_scope_end(&limit, stand_in_line(x));
+    return x->late ? 0 : err;
 }
 
 static int check(const struct waiting *x)
@@ -142,7 +149,8 @@ int weft_wait(weft_task *const *t, size_t n, weft_wait_mode mode, weft_time ns)
     for (size_t i = 0; i < n; i++)
         x.done += weft_task_done(t[i]);
     if (ns <= 0 || enough_already(&x)) return (int)x.done;
-    err = stand_in_line_for(&x, ns);
+    x.until = wf_time_add(wf_now, ns);
+    err = stand_in_line_for(&x);
     return err < 0 ? err : (int)x.done;
 }
 

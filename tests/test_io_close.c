@@ -57,7 +57,7 @@ static void check_close_wakes(weft_fd fd, weft_fn *fns, size_t count)
     CHECK_EQ(rc, 0);
 }
 
-TEST(closing_wakes_a_reader)
+TEST(fds_04_closing_wakes_a_reader)
 {
     weft_fn fns[] = {read_some, read_exact, receive_message, wait_readable};
     for (int i = 0; i < 4; i++) {
@@ -68,7 +68,7 @@ TEST(closing_wakes_a_reader)
     }
 }
 
-TEST(closing_wakes_a_writer)
+TEST(fds_04_closing_wakes_a_writer)
 {
     weft_fn fns[] = {write_much, wait_writable, wait_both};
     for (int i = 0; i < 3; i++) {
@@ -80,7 +80,7 @@ TEST(closing_wakes_a_writer)
     }
 }
 
-TEST(closing_wakes_the_reader_and_the_writer)
+TEST(fds_04_closing_wakes_the_reader_and_the_writer)
 {
     weft_fn fns[] = {read_some, write_much};
     weft_fd p[2];
@@ -260,7 +260,7 @@ TEST(closing_twice_is_ebadf_with_a_sentence)
 
 /* ---- one reader, one writer --------------------------------------------- */
 
-TEST(a_second_reader_gets_ebusy_and_the_first_is_unaffected)
+TEST(fds_02_a_second_reader_gets_ebusy_and_the_first_is_unaffected)
 {
     weft_fd p[2];
     char buf[4];
@@ -279,10 +279,11 @@ TEST(a_second_reader_gets_ebusy_and_the_first_is_unaffected)
     }
     CHECK_EQ(rc, 0);
     CHECK_EQ(first.result, 3);
+    CHECK_EQ(memcmp(first.buf, "abc", 3), 0);
     close_pair(p);
 }
 
-TEST(a_second_writer_gets_ebusy_and_the_first_is_unaffected)
+TEST(fds_02_a_second_writer_gets_ebusy_and_the_first_is_unaffected)
 {
     static char buf[1 << 20];
     weft_fd p[2];
@@ -302,7 +303,7 @@ TEST(a_second_writer_gets_ebusy_and_the_first_is_unaffected)
     close_pair(p);
 }
 
-TEST(one_fiber_reads_while_another_writes)
+TEST(fds_03_one_fiber_reads_while_another_writes)
 {
     static char buf[1 << 20];
     weft_fd p[2];
@@ -317,6 +318,7 @@ TEST(one_fiber_reads_while_another_writes)
         CHECK_EQ(weft_write(p[1], "abc", 3), 3);
         settle();
         CHECK_EQ(reader.result, 3);
+        CHECK_EQ(memcmp(reader.buf, "abc", 3), 0);
         CHECK(!writer.returned);
         CHECK_EQ(weft_read_exact(p[1], buf, sizeof buf, NULL), 0);
     }
@@ -342,7 +344,7 @@ TEST(wait_tells_which_of_both_there_is)
 
 /* ---- cancelled ---------------------------------------------------------- */
 
-TEST(a_cancelled_reader_loses_nothing)
+TEST(fds_01_a_cancelled_reader_loses_nothing)
 {
     weft_fn fns[] = {read_some, wait_readable, receive_message};
     for (int i = 0; i < 3; i++) {
@@ -360,6 +362,7 @@ TEST(a_cancelled_reader_loses_nothing)
         CHECK_EQ(r.result, -ECANCELED);
         CHECK_EQ(weft_write(p[1], "abc", 3), 3);
         CHECK_EQ(weft_read(p[0], buf, sizeof buf), 3);
+        CHECK_EQ(memcmp(buf, "abc", 3), 0);
         close_pair(p);
     }
 }

@@ -521,6 +521,34 @@ TEST(a_wait_and_a_cancellation_at_one_moment_agree_on_something)
     }
 }
 
+/* As the end of a sleep does. */
+TEST(the_end_of_its_time_beats_what_cancels_a_wait_at_that_moment)
+{
+    enum { DEADLINE, DEADLINE_OF_ANOTHER, CANCEL, WAYS };
+    for (int way = 0; way < WAYS; way++) {
+        struct child c[] = {FOR_EVER};
+        struct group g;
+        weft_nursery n;
+        weft_scope around;
+        start_group(&g, WEFT_FAIL_FAST, c, 1);
+        open_scope(&around);
+        open_nursery(&n, WEFT_FAIL_FAST);
+        struct waiter w = {&g, 1, WEFT_ALL, WEFT_MSEC(5), .result = -1};
+        weft_scope *of = way == DEADLINE_OF_ANOTHER ? &around : &w.scope;
+        CHECK_EQ(weft_spawn(&n, waits, &w), 0);
+        if (way == CANCEL) CHECK_EQ(weft_spawn(&n, cancels_a_waiter, &w), 0);
+        CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
+        if (way != CANCEL) weft_scope_set_deadline(of, g.start + WEFT_MSEC(5));
+        CHECK_EQ(weft_nursery_close(&n, 0), 0);
+        CHECK_EQ(w.result, 0);
+        CHECK_EQ(w.at - g.start, WEFT_MSEC(5));
+        CHECK(way == CANCEL || weft_scope_cancel_called(of));
+        CHECK_EQ(weft_scope_end(&around, 0), 0);
+        weft_nursery_cancel(&g.n, 0, NULL);
+        CHECK_EQ(weft_nursery_close(&g.n, 0), 0);
+    }
+}
+
 /* ---- thousands ---------------------------------------------------------- */
 
 enum { MANY = 5000 };

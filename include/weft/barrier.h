@@ -27,7 +27,7 @@ typedef struct weft_barrier {
 
 #define WEFT_BARRIER_INIT(parties) {(parties), 0, {0, 0}}
 
-/** *b is for so many; 0 counts as 1. */
+/** *b is for so many; 0 counts as 1. Nobody may wait. */
 WEFT_API void weft_barrier_init(weft_barrier *b, uint32_t parties);
 
 /**

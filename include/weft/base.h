@@ -21,7 +21,12 @@
  * its text says otherwise it is a cancel point: while a scope around the
  * caller is cancelled it fails with -ECANCELED before it does anything; and
  * outside a fiber, with -EPERM, which is not said again at each call. A call
- * without the mark never suspends and never fails so.
+ * without the mark never suspends and never fails with -ECANCELED; if it acts
+ * for the running fiber (tries a lock, or repairs one), its text says what it
+ * returns when there is none.
+ *
+ * Threads. A fiber stays on its thread, and what fibers share belongs to that
+ * thread: all calls are made there, where nothing else is said.
  */
 #ifndef WEFT_BASE_H
 #define WEFT_BASE_H

@@ -17,9 +17,11 @@
  * what was got stays valid until it is put back, even if it has been replaced
  * or forgotten meanwhile. Keys are copied octets. A hit allocates nothing.
  *
- * A cache belongs to its thread. Time is that of the scheduler's turn
+ * Time is that of the scheduler's turn
  * (weft_now), and a value is good from the end of its fill on for less than its
  * ttl.
+ *
+ * After: single flight is that of groupcache; max is least recently used.
  */
 #ifndef WEFT_CACHE_H
 #define WEFT_CACHE_H
@@ -47,7 +49,7 @@ typedef struct weft_cache_opts {
                    go first; 0: no bound */
 } weft_cache_opts;
 
-/** NULL: no memory, or no `fill`. */
+/** Copies *o. NULL: no memory, or no `fill`. */
 WEFT_MUST weft_cache *weft_cache_new(const weft_cache_opts *o);
 
 /** Forgets all. Nobody may be in weft_cache_get: the process ends with a

@@ -17,7 +17,11 @@
  * receiver meet; there is no unbounded channel. Order is first in, first out,
  * of items as of waiters: an item or a place that somebody waits for is
  * handed to him, and no newcomer gets it. A cancelled send has not sent, and
- * a cancelled receive has not received.
+ * a cancelled receive has not received. What waits may be a case of a
+ * weft_select, which then happens with the result that is told here. The calls
+ * that do not park may also be made outside a fiber.
+ *
+ * After: Hoare, Communicating Sequential Processes, CACM 21 (8), 1978.
  */
 #ifndef WEFT_CHAN_H
 #define WEFT_CHAN_H
@@ -30,8 +34,9 @@ typedef struct weft_chan weft_chan;
 
 /**
  * Makes a channel of items of item_size bytes (0 is legal), `cap` of which it
- * holds. `drop`, or NULL, is called for each item that nobody will receive.
- * The caller has the first sender's handle and must free the channel.
+ * holds. `drop`, or NULL, is called for each item inside that nobody will
+ * receive; it must not park. The caller has the first sender's handle and must
+ * free the channel.
  *
  * Returns NULL when there is no memory or the size overflows.
  */
@@ -44,17 +49,20 @@ WEFT_API void weft_chan_free(weft_chan *c);
 
 /**
  * One more sender's handle of the same channel: to send on, and to give to
- * weft_chan_sender_done in the end. NULL when there is no memory.
+ * weft_chan_sender_done in the end. For all other calls it is the channel.
+ * NULL when there is no memory.
  */
 WEFT_MUST weft_chan *weft_chan_sender(weft_chan *c);
 
-/** This sender sends no more. The last one closes the channel. */
+/** This sender sends no more, and its handle, unless it is the first, is gone.
+ *  The last one closes the channel. */
 WEFT_API void weft_chan_sender_done(weft_chan *c);
 
 /**
  * Sends a copy of *item. On an error the item is still the caller's.
  *
- * Parks. Returns 0, -ECANCELED, or -EPIPE (closed or aborted).
+ * Parks. Returns 0, -ECANCELED, or -EPIPE (closed, aborted, or this sender is
+ * done).
  */
 WEFT_PARKS int weft_chan_send(weft_chan *c, const void *item);
 
@@ -72,14 +80,15 @@ WEFT_MUST int weft_chan_tryrecv(weft_chan *c, void *item);
 /** No more is sent: parked senders get -EPIPE, receivers drain it. */
 WEFT_API void weft_chan_close(weft_chan *c);
 
-/** Drops what is inside; everybody gets -EPIPE from now on. */
+/** Drops what is inside; everybody gets -EPIPE from now on, who waits too. */
 WEFT_API void weft_chan_abort(weft_chan *c);
 
-/** A received item has been dealt with. -EINVAL: more often than received. */
+/** A received item has been dealt with. 0; -EINVAL: more often than that. */
 WEFT_API int weft_chan_item_done(weft_chan *c);
 
 /**
- * Waits until every item sent has been received and reported done.
+ * Waits until every item sent has been received and reported done, also after
+ * a close.
  *
  * Parks. Returns 0, -ECANCELED, or -EPIPE (aborted).
  */

@@ -22,6 +22,9 @@
  * If the holder of the mutex ends, those who are in its queue get -EOWNERDEAD;
  * those who have not been notified wait on, for a notification by whoever
  * repairs it. Zeroed is initialised. The caller owns the memory.
+ *
+ * After: Lampson and Redell, Experience with Processes and Monitors in Mesa,
+ * CACM 23 (2), 1980.
  */
 #ifndef WEFT_COND_H
 #define WEFT_COND_H
@@ -55,7 +58,7 @@ WEFT_PARKS int weft_cond_wait(weft_cond *c, weft_mutex *m);
  * unlocks it. A waiter that was cancelled is none any more, and not counted.
  * Never parks.
  *
- * Returns 0, or -EPERM.
+ * Returns 0, or -EPERM: the caller does not hold that mutex.
  */
 WEFT_API int weft_cond_notify(weft_cond *c, weft_mutex *m, size_t n);
 

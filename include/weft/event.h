@@ -29,6 +29,7 @@ typedef struct weft_event {
 /** Parks until the flag is set. Returns 0 or -ECANCELED. */
 WEFT_PARKS int weft_event_wait(weft_event *e);
 
+/** Sets the flag and wakes who waits; clears it; asks. None of them parks. */
 WEFT_API void weft_event_set(weft_event *e);
 WEFT_API void weft_event_clear(weft_event *e);
 WEFT_API bool weft_event_is_set(const weft_event *e);

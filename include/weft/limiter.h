@@ -23,6 +23,8 @@
  * asked for. The caller owns the memory; each borrowed token, and each that is
  * waited for, takes some of the heap's, so end a limiter with
  * weft_limiter_fini.
+ *
+ * After: Trio's CapacityLimiter.
  */
 #ifndef WEFT_LIMITER_H
 #define WEFT_LIMITER_H
@@ -42,7 +44,8 @@ typedef struct weft_limiter {
 
 #define WEFT_LIMITER_INIT(total) {(total), 0, 0, 0, 0, 0, {0, 0}}
 
-/** *l gets `total` tokens; none is legal, and lets nobody in. */
+/** *l gets `total` tokens; none is legal, and lets nobody in. Not for one in
+ *  use: see weft_limiter_fini. */
 WEFT_API void weft_limiter_init(weft_limiter *l, uint32_t total);
 
 /** Gives the memory back. Nobody may wait: the process ends with a sentence.
@@ -54,7 +57,7 @@ WEFT_API void weft_limiter_fini(weft_limiter *l);
  * was borrowed.
  *
  * Parks. Returns 0; -ECANCELED; -EDEADLK: that borrower has one, or waits for
- * one already; -ENOMEM.
+ * one already; -ENOMEM, also of a fiber that has a thousand for itself.
  */
 WEFT_PARKS int weft_limiter_acquire(weft_limiter *l, const void *borrower);
 

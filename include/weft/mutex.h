@@ -39,7 +39,7 @@ typedef struct weft_mutex {
  */
 WEFT_PARKS int weft_mutex_lock(weft_mutex *m);
 
-/** The same for clean-up: parks, but cannot be cancelled. */
+/** The same for clean-up: parks, but is no cancel point. */
 WEFT_PARKS int weft_mutex_lock_nc(weft_mutex *m);
 
 /** Takes *m if nobody has it or waits: 0, -EBUSY, -EDEADLK, -EOWNERDEAD; -EPERM

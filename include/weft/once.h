@@ -12,6 +12,8 @@
  * function and in its own fiber; so it does when the first is cancelled in the
  * middle. Those who wait are served in line. Zeroed is initialised; the caller
  * owns the memory.
+ *
+ * After: pthread_once(3), whose function cannot fail.
  */
 #ifndef WEFT_ONCE_H
 #define WEFT_ONCE_H

@@ -19,6 +19,8 @@
  *
  * The clock is that of the turn. Waiters go through in the order in which they
  * came, and nobody passes them. The caller owns the memory.
+ *
+ * After: the bucket is the generic cell rate algorithm of ITU-T I.371, Annex A.
  */
 #ifndef WEFT_RATELIMIT_H
 #define WEFT_RATELIMIT_H
@@ -55,7 +57,7 @@ typedef struct weft_ratelimit_info {
 } weft_ratelimit_info;
 
 /** Lets `limit` through in each `window`, from now on. A window below a
- *  nanosecond is one; one of 73 years or more is that. Cannot fail. */
+ *  nanosecond is one; one of 73 years or more is that. Nobody may wait. */
 WEFT_API void weft_ratelimit_init(weft_ratelimit *r, weft_rate_kind kind,
                                   uint32_t limit, weft_time window);
 

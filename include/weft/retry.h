@@ -16,7 +16,8 @@
  * record, whatever `when` and `before_wait` have failed at themselves. They may
  * ask for it too.
  *
- * After: Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+ * After: M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog,
+ * 2015.
  */
 #ifndef WEFT_RETRY_H
 #define WEFT_RETRY_H
@@ -44,8 +45,8 @@ typedef struct weft_retry_opts {
 } weft_retry_opts;
 
 /**
- * Calls fn(arg), in this fiber, until it succeeds or must not be tried again.
- * `o` may be NULL.
+ * Calls fn(arg), in this fiber, until it succeeds (0 or more) or must not be
+ * tried again. `o` may be NULL.
  *
  * Parks. Returns what the last call returned; -ECANCELED, when a wait was
  * cancelled, or was to begin in a cancelled scope.
@@ -53,7 +54,8 @@ typedef struct weft_retry_opts {
 WEFT_PARKS int weft_retry(weft_fn fn, void *arg, const weft_retry_opts *o);
 
 /**
- * For fn or `when`: the other side has asked to wait for so long (Retry-After).
+ * For fn or `when`: the other side has asked to wait for so long (Retry-After:
+ * RFC 9110, 10.2.3).
  * The wait that follows is at least that, even above the cap; what was drawn
  * comes on top, for others have been asked the same. It speaks to the innermost
  * weft_retry of the running fiber, and for this attempt; elsewhere it has no

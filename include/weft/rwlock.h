@@ -22,6 +22,9 @@
  *
  * Zeroed is initialised. The caller owns the memory, which must outlast its
  * being held.
+ *
+ * After: Courtois, Heymans and Parnas, Concurrent Control with "Readers" and
+ * "Writers", CACM 14 (10), 1971, save that neither has the preference.
  */
 #ifndef WEFT_RWLOCK_H
 #define WEFT_RWLOCK_H

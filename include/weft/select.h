@@ -5,22 +5,28 @@
  *     struct job job;
  *     weft_case c[] = {WEFT_CASE_RECV(jobs, &job), WEFT_CASE_EVENT(&stop),
  *                      WEFT_CASE_AFTER(WEFT_SEC(10))};
- *     switch (weft_select(c, 3, 0)) {
- *     case 0: if (c[0].result == 1) work(&job); break;
+ *     int i = weft_select(c, 3, 0);
+ *     switch (i) {
+ *     case 0: if (c[0].result != 1) return 0;     closed
+ *             return work(&job);
  *     case 1: return 0;
- *     case 2: report_idle(); break;
- *     default: return -ECANCELED;
+ *     case 2: return report_idle();
+ *     default: return i;                          an error: none happened
  *     }
  *
  * Exactly one case happens; the others leave no trace, and on an error none has
  * happened. If several are possible at once, the place to begin with moves on
  * from call to call, so that none starves; or, ordered, the first one wins.
- * The same channel may stand in several cases; a fiber's own send and receive do
- * not meet.
+ * The same channel may stand in several cases; a fiber's own send and receive
+ * do not meet.
  *
  * The cases are the caller's, and may be used again: switch one off by setting
  * its `on` to WEFT_ON_OFF. A moment stays the same; for another WEFT_CASE_AFTER
- * set `at` anew.
+ * set `at` anew. What a case is of may be gone once that, or another one, has
+ * happened, even before the fiber runs; `item` has to last until it does.
+ *
+ * After: the guarded alternatives of Hoare, Communicating Sequential Processes,
+ * CACM 21 (8), 1978.
  */
 #ifndef WEFT_SELECT_H
 #define WEFT_SELECT_H
@@ -73,9 +79,9 @@ enum {
 
 /**
  * Waits until one of n cases happens, and sets its `result`. A closed channel
- * happens too: 0 to receive, -EPIPE to send; and so does an aborted one, with
- * -EPIPE. Nothing is read from a descriptor that is found ready, and a task that
- * has ended may still be joined.
+ * happens too: 0 to receive once it is empty, -EPIPE to send; and so does an
+ * aborted one, with -EPIPE both ways. Nothing is read from a descriptor that is
+ * found ready, and a task that has ended may still be joined.
  *
  * A case that could never happen is an error even if another one could happen
  * at once; its `result` is the same code. That another fiber waits where only
@@ -83,9 +89,10 @@ enum {
  *
  * Parks. Returns the index of the case; -ECANCELED; -EAGAIN: with NOWAIT, none
  * can happen now; -EINVAL: none is on, or one of no kind, a descriptor's asks
- * for nothing, or a task was never spawned; -EDEADLK: of a task, as weft_join;
- * of a descriptor -EBUSY, or -EBADF, also if it is closed meanwhile; -ENOMEM: to
- * wait for more than a few takes memory.
+ * for nothing, a task was never spawned, or n is above INT32_MAX; -EDEADLK: of
+ * a task, as weft_join; of a descriptor -EBUSY, or -EBADF, also if it is closed
+ * meanwhile, or what waiting for it fails with; -ENOMEM: to wait for more than
+ * a few takes memory.
  */
 WEFT_PARKS int weft_select(weft_case *c, size_t n, unsigned flags);
 

@@ -16,6 +16,8 @@
  * Permits are given in the order they were asked for. A waiter for many is
  * not passed by later ones for few, and a released permit goes straight to the
  * oldest waiter, so that nobody starves. The caller owns the memory.
+ *
+ * After: Dijkstra, Cooperating Sequential Processes (EWD 123), 1965.
  */
 #ifndef WEFT_SEM_H
 #define WEFT_SEM_H
@@ -32,14 +34,15 @@ typedef struct weft_sem {
 #define WEFT_SEM_INIT(value, max)                                              \
     {(max) == 0 || (value) < (max) ? (value) : (max), (max), {0, 0}}
 
-/** *s gets `value` free permits, but never more than `max`; 0: no bound. */
+/** *s gets `value` free permits, but never more than `max`; 0: no bound. Nobody
+ *  may wait. */
 WEFT_API void weft_sem_init(weft_sem *s, uint32_t value, uint32_t max);
 
 /**
  * Takes n permits, all at once; none is had at once unless somebody waits. On
  * an error none was taken and none is owed.
  *
- * Parks. Returns 0, -ECANCELED, or -EINVAL (n can never be had).
+ * Parks. Returns 0, -ECANCELED, or -EINVAL (n can never be had: above max).
  */
 WEFT_PARKS int weft_sem_acquire(weft_sem *s, uint32_t n);
 
@@ -47,7 +50,8 @@ WEFT_PARKS int weft_sem_acquire(weft_sem *s, uint32_t n);
 WEFT_MUST int weft_sem_try(weft_sem *s, uint32_t n);
 
 /** Gives n permits back. 0; -EOVERFLOW, and nothing changes, if the free ones
- *  and these together are above max, even if somebody waits for them. */
+ *  and these together are above max (without one: UINT32_MAX), even if somebody
+ *  waits for them. Any fiber may, whoever took them. */
 WEFT_API int weft_sem_release(weft_sem *s, uint32_t n);
 
 /** Free permits. */

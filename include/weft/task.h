@@ -87,8 +87,9 @@ typedef enum weft_wait_mode {
 
 /**
  * Waits for some of n tasks, for at most `ns` (WEFT_FOREVER: no limit). That
- * the time is over is no error, and cancels nothing: join or wait again. None
- * to wait for (n == 0) is done at once.
+ * the time is over is no error, and cancels nothing: join or wait again. Like
+ * the end of a sleep it comes before what cancels the caller at that moment.
+ * None to wait for (n == 0) is done at once.
  *
  * Parks. Returns how many of them are done; -ECANCELED; -EDEADLK and -EINVAL
  * as weft_join; -ENOMEM: to wait for more than a few takes memory.

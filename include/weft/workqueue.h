@@ -97,7 +97,8 @@ WEFT_MUST int weft_workqueue_tryadd(weft_workqueue *q, weft_fn fn, void *arg,
 /**
  * Waits until everything that was added has been done or discarded.
  *
- * Parks. Returns 0; -ECANCELED; -EDEADLK: called by a job.
+ * Parks. Returns 0; -ECANCELED; -EDEADLK: called by a job, or in a nursery that
+ * one has opened.
  */
 WEFT_PARKS int weft_workqueue_join(weft_workqueue *q);
 
@@ -113,7 +114,7 @@ typedef enum weft_stop_mode {
  * end is waited for all the same. May be called again, with either mode.
  *
  * Parks, but is no cancel point. Returns how many jobs of this queue were not
- * run; -EDEADLK: called by a job.
+ * run (INT_MAX at most); -EDEADLK as weft_workqueue_join.
  */
 WEFT_PARKS int weft_workqueue_stop(weft_workqueue *q, weft_stop_mode mode);
 
