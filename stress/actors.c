@@ -123,6 +123,12 @@ void happens(struct place p, int result)
         select_happens(&actors[p.who], p.at, result);
 }
 
+void happens_to_all(struct line *l, int result)
+{
+    while (l->length > 0)
+        happens(line_first(l), result);
+}
+
 int returned(struct actor *a, int result)
 {
     let_model_catch_up();

@@ -46,8 +46,7 @@ static void poke(struct actor *a)
     if (!one_in(4)) return;
     step(a, "resets barrier %d", k);
     weft_barrier_reset(&b[k].barrier);
-    while (b[k].line.length > 0)
-        grants(&actors[line_first(&b[k].line).who], -EPIPE);
+    happens_to_all(&b[k].line, -EPIPE);
 }
 
 static bool leave(struct actor *a)

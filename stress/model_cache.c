@@ -177,8 +177,7 @@ static void is_filled(struct entry *e, int v)
 
 static void has_failed(struct entry *e, int failure)
 {
-    while (e->line.length > 0)
-        grants(&actors[line_first(&e->line).who], failure);
+    happens_to_all(&e->line, failure);
     e->failure = failure;
     if (e->forgotten || c.negative_ttl <= 0)
         e->state = FREE;

@@ -263,31 +263,24 @@ static void reports_done(struct actor *a, int k)
     same("item done of channel", k, weft_chan_item_done(c[k].handle[0]),
          may ? 0 : -EINVAL);
     if (!may || ++c[k].done < c[k].sent) return;
-    while (c[k].joiners.length > 0)
-        happens(line_first(&c[k].joiners), 0);
+    happens_to_all(&c[k].joiners, 0);
 }
 
 /* ---- ends --------------------------------------------------------------- */
 
-static void all_get(struct line *l, int result)
-{
-    while (l->length > 0)
-        happens(line_first(l), result);
-}
-
 static void closes(int k)
 {
     c[k].closed = true;
-    all_get(&c[k].line[1], -EPIPE);
-    all_get(&c[k].line[0], 0);
+    happens_to_all(&c[k].line[1], -EPIPE);
+    happens_to_all(&c[k].line[0], 0);
 }
 
 static void aborts(int k)
 {
     c[k].closed = c[k].aborted = true;
-    all_get(&c[k].line[1], -EPIPE);
-    all_get(&c[k].line[0], -EPIPE);
-    all_get(&c[k].joiners, -EPIPE);
+    happens_to_all(&c[k].line[1], -EPIPE);
+    happens_to_all(&c[k].line[0], -EPIPE);
+    happens_to_all(&c[k].joiners, -EPIPE);
 }
 
 static void has_dropped(int k)

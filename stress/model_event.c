@@ -61,8 +61,7 @@ static void poke(struct actor *a)
     step(a, "sets event %d", k);
     weft_event_set(&e[k].event);
     e[k].set = true;
-    while (e[k].line.length > 0)
-        happens(line_first(&e[k].line), 0);
+    happens_to_all(&e[k].line, 0);
 }
 
 static bool leave(struct actor *a)

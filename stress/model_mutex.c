@@ -178,8 +178,7 @@ static void owner_ends(int owner)
     for (int i = 0; i < MUTEXES; i++) {
         if (m[i].owner != owner) continue;
         m[i].owner = ENDED;
-        while (m[i].line.length > 0)
-            grants(&actors[line_first(&m[i].line).who], -EOWNERDEAD);
+        happens_to_all(&m[i].line, -EOWNERDEAD);
     }
 }
 

@@ -36,8 +36,7 @@ static void succeeds(int k)
 {
     o[k].runner = NOBODY;
     o[k].done = true;
-    while (o[k].line.length > 0)
-        grants(&actors[line_first(&o[k].line).who], 0);
+    happens_to_all(&o[k].line, 0);
 }
 
 /* What is done once. */

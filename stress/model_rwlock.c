@@ -186,8 +186,7 @@ static void ended(struct actor *a)
     for (int k = 0; k < RWLOCKS; k++) {
         if (l[k].writer != a->number) continue;
         l[k].writer = ENDED;
-        while (l[k].line.length > 0)
-            grants(&actors[line_first(&l[k].line).who], -EOWNERDEAD);
+        happens_to_all(&l[k].line, -EOWNERDEAD);
     }
 }
 

@@ -53,10 +53,8 @@ static bool has_jobs(void)
 static void look_for_the_end(void)
 {
     if (has_jobs()) return;
-    while (q.joiners.length > 0)
-        grants(&actors[line_first(&q.joiners).who], 0);
-    while (q.closed && q.stoppers.length > 0)
-        grants(&actors[line_first(&q.stoppers).who], (int)q.stats.discarded);
+    happens_to_all(&q.joiners, 0);
+    if (q.closed) happens_to_all(&q.stoppers, (int)q.stats.discarded);
 }
 
 /* 0, -ESHUTDOWN, or -EAGAIN: no room. */
@@ -104,8 +102,7 @@ static void worker_goes_on(void)
 static void takes_no_more(void)
 {
     q.closed = true;
-    while (q.adders.length > 0)
-        grants(&actors[line_first(&q.adders).who], -ESHUTDOWN);
+    happens_to_all(&q.adders, -ESHUTDOWN);
 }
 
 static void is_cancelled_too(void)

@@ -124,6 +124,9 @@ void grants(struct actor *a, int result);
 /* For a place in a line: of a select, if it is that. */
 void happens(struct place p, int result);
 
+/* For all in a line, which is empty then. */
+void happens_to_all(struct line *l, int result);
+
 /* The call of a has returned. */
 int returned(struct actor *a, int result);
 

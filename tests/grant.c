@@ -714,6 +714,7 @@ void grant_check(const struct grant_row *rows, size_t n, enum grant_column c)
         [TASK_CANCELLED] = task_cancelled,
         [NO_BARGING] = no_barging};
     for (size_t i = 0; i < n; i++) {
-        if (!rows[i].without[c]) columns[c](&rows[i]);
+        bool no_line = c == NO_BARGING && rows[i].share == TO_ALL;
+        if (!no_line && !rows[i].without[c]) columns[c](&rows[i]);
     }
 }

@@ -58,7 +58,7 @@ enum grant_share {
     TO_THE_FIRST, /* one waiter, who uses it up */
     HANDED_ON,    /* one waiter, and the next when that one has undone it; the
                      second grant of a cell is nothing to do */
-    TO_ALL        /* everybody, now and later */
+    TO_ALL        /* everybody, now and later: no line that one could pass */
 };
 
 struct grant_waiter {
@@ -95,6 +95,11 @@ struct grant_row {
     bool uncancellable; /* the wait is no cancel point */
     const char *without[GRANT_COLUMNS];
 };
+
+/** For `without`: there can be one waiter at a time, because. */
+#define GRANT_ALONE(why)                                                       \
+    [WITH_ANOTHER] = why, [HEAD_CANCELLED] = why,                              \
+    [ALL_BUT_ONE_CANCELLED] = why, [NO_BARGING] = why
 
 void grant_check(const struct grant_row *rows, size_t n, enum grant_column c);
 

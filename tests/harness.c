@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chance.h"
+
 enum { MAX_TESTS = 2048, MAX_TEXT = 80 * 1024 };
 
 static const struct test *tests[MAX_TESTS];
@@ -66,20 +68,11 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Steele and Vigna's splitmix64: any seed will do, 0 as well. */
-static unsigned long long draw(unsigned long long *state)
-{
-    unsigned long long z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 static void shuffle(void)
 {
-    unsigned long long state = seed;
+    random_begin(seed);
     for (size_t i = test_count; i > 1; i--) {
-        size_t j = (size_t)(draw(&state) % i);
+        size_t j = random_below(i);
         const struct test *t = tests[i - 1];
         tests[i - 1] = tests[j];
         tests[j] = t;

@@ -59,7 +59,7 @@ static void complain(const struct plan *plan, const struct ending *e)
 
 /* Until nothing fails for a long while: some failures cost nothing, such as
  * that of an error's record. Says how many did. */
-static int refuse_in_turn(struct plan plan)
+static int carry_out(struct plan plan)
 {
     static struct ending e;
     int quiet = 0, failed = 0;
@@ -73,15 +73,17 @@ static int refuse_in_turn(struct plan plan)
     return failed;
 }
 
+int refuse_in_turn(weft_fn work, enum wf_call call, const char *which)
+{
+    return carry_out((struct plan){.work = work, .call = call, .which = which});
+}
+
 void starve(weft_fn work)
 {
     static const enum wf_call calls[] = {WF_CALL_ALLOC, WF_CALL_MMAP};
     for (int i = 0; i < 2; i++) {
-        struct plan plan = {.work = work, .call = calls[i]};
-        plan.which = "WEFT_HOSTILE_NTH";
-        (void)refuse_in_turn(plan);
-        plan.which = "WEFT_HOSTILE_AFTER";
-        (void)refuse_in_turn(plan);
+        (void)refuse_in_turn(work, calls[i], "WEFT_HOSTILE_NTH");
+        (void)refuse_in_turn(work, calls[i], "WEFT_HOSTILE_AFTER");
     }
 }
 
@@ -89,9 +91,9 @@ void fail_each(weft_fn work, enum wf_call call)
 {
     struct plan plan = {.work = work, .notices = true, .call = call};
     plan.which = "WEFT_HOSTILE_NTH";
-    CHECK(refuse_in_turn(plan) > 0);
+    CHECK(carry_out(plan) > 0);
     plan.which = "WEFT_HOSTILE_AFTER";
-    CHECK(refuse_in_turn(plan) > 0);
+    CHECK(carry_out(plan) > 0);
 }
 
 #else

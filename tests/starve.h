@@ -33,6 +33,11 @@ void starve(weft_fn work);
  * when something was refused to it, which has to happen, and 0 when nothing
  * was. */
 void fail_each(weft_fn work, enum wf_call call);
+
+/* One such series, each once by itself (WEFT_HOSTILE_NTH) or with all that
+ * follow (WEFT_HOSTILE_AFTER), for work that may fail as it likes. Returns how
+ * many of its runs did. */
+int refuse_in_turn(weft_fn work, enum wf_call call, const char *which);
 #endif
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "fibers.h"
 #include "harness.h"
 #include "process.h"
 #include "sockets.h"
@@ -372,18 +373,12 @@ TEST_PLAIN(without_descriptors_the_other_calls_say_emfile)
     must_run_in_process(starve, &fn);
 }
 
-static int nothing(void *unused)
-{
-    (void)unused;
-    return 0;
-}
-
 static void run_starving(void *unused)
 {
     (void)unused;
     leave_descriptors(0);
     for (int i = 0; i < 3; i++)
-        CHECK_EQ(weft_run(nothing, NULL, NULL), -EMFILE);
+        CHECK_EQ(weft_run(does_nothing, NULL, NULL), -EMFILE);
 }
 
 TEST_PLAIN(without_descriptors_a_run_cannot_begin)

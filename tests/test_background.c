@@ -15,11 +15,14 @@
 
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
+#include "burn.h"
+#include "fibers.h"
 #include "harness.h"
-#include "starve.h"
+#include "open.h"
 #include "process.h"
+#include "settle.h"
+#include "starve.h"
 
 /*
  * Work that takes `span`; when it is stopped it goes on for `cleanup`, shielded
@@ -54,11 +57,6 @@ static int works(void *arg)
         return w->rc < 0 ? weft_fail(w->rc, "background %d", -w->rc) : w->rc;
     }
     return w->spoiled < 0 ? weft_fail(w->spoiled, "spoiled") : w->waited;
-}
-
-static void settle(void)
-{
-    CHECK_EQ(weft_sleep(1), 0);
 }
 
 static unsigned unhandled;
@@ -138,9 +136,7 @@ TEST(background_work_may_be_started_in_a_cancelled_scope)
     weft_scope s;
     struct work w[2] = {{.span = WEFT_MSEC(1)}, {.span = WEFT_MSEC(1)}};
     weft_spawn_opts opts = {.unless_cancelled = true, .name = "w"};
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_background(works, &w[0], NULL), 0);
     CHECK_EQ(weft_background(works, &w[1], &opts), 0);
     CHECK_EQ(w[0].entered, 0); /* not a schedule point either */
@@ -224,11 +220,6 @@ TEST(err_06_a_failure_in_the_background_goes_to_the_hook_once)
     CHECK_EQ(good.waited, 0);
     CHECK_EQ(unhandled, 1);
     weft_on_unhandled(NULL);
-}
-
-static int returns(void *arg)
-{
-    return *(int *)arg;
 }
 
 TEST(err_06_a_failure_in_the_background_is_in_its_task_and_goes_to_the_hook)
@@ -528,12 +519,21 @@ static int shuts_down_in_time(void *arg)
 {
     struct closer *c = arg;
     c->result = 1;
-    weft_scope_init(&c->scope);
-    CHECK_EQ(weft_scope_begin(&c->scope), 0);
+    open_scope(&c->scope);
     c->result = weft_background_shutdown(c->drain, c->grace);
     c->at = weft_now();
     (void)!weft_scope_end(&c->scope, c->result);
     return 0;
+}
+
+static void shut_down_together(struct closer c[2])
+{
+    int rc;
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, shuts_down_in_time, &c[0]), 0);
+        CHECK_EQ(weft_spawn(&n, shuts_down_in_time, &c[1]), 0);
+    }
+    CHECK_EQ(rc, 0);
 }
 
 TEST(two_fibers_may_shut_down_at_once)
@@ -542,13 +542,8 @@ TEST(two_fibers_may_shut_down_at_once)
                           {.drain = WEFT_SEC(1), .grace = WEFT_SEC(1)}};
     struct work w = {.span = WEFT_FOREVER, .cleanup = WEFT_MSEC(3)};
     weft_time start = weft_now();
-    int rc;
     CHECK_EQ(weft_background(works, &w, NULL), 0);
-    WEFT_NURSERY(n, rc) {
-        CHECK_EQ(weft_spawn(&n, shuts_down_in_time, &c[0]), 0);
-        CHECK_EQ(weft_spawn(&n, shuts_down_in_time, &c[1]), 0);
-    }
-    CHECK_EQ(rc, 0);
+    shut_down_together(c);
     for (int i = 0; i < 2; i++) {
         CHECK_EQ(c[i].result, 0);
         CHECK_EQ(c[i].at - start, WEFT_MSEC(13));
@@ -562,13 +557,8 @@ TEST(each_of_two_shutdowns_keeps_its_own_time)
                           {.drain = WEFT_MSEC(20), .grace = WEFT_MSEC(5)}};
     struct work w = {.span = WEFT_FOREVER, .cleanup = WEFT_MSEC(50)};
     weft_time start = weft_now();
-    int rc;
     CHECK_EQ(weft_background(works, &w, NULL), 0);
-    WEFT_NURSERY(n, rc) {
-        CHECK_EQ(weft_spawn(&n, shuts_down_in_time, &c[0]), 0);
-        CHECK_EQ(weft_spawn(&n, shuts_down_in_time, &c[1]), 0);
-    }
-    CHECK_EQ(rc, 0);
+    shut_down_together(c);
     CHECK_EQ(c[0].result, 1);
     CHECK_EQ(c[0].at - start, WEFT_MSEC(15));
     CHECK_EQ(c[1].result, 1);
@@ -1379,16 +1369,6 @@ TEST_PLAIN(the_background_drains_on_the_real_clock_too)
     o.drain = -1;
     CHECK_EQ(weft_run(leaves_some_work, &ended, &o), 0);
     CHECK_EQ(ended, 2);
-}
-
-static void burn(weft_time span)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    weft_time end = t.tv_sec * WEFT_SEC(1) + t.tv_nsec + span;
-    do {
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    } while (t.tv_sec * WEFT_SEC(1) + t.tv_nsec < end);
 }
 
 static int computes_and_leaves_some_work(void *arg)

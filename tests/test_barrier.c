@@ -9,8 +9,10 @@
 
 #include <string.h>
 
+#include "deadlock.h"
 #include "harness.h"
-#include "process.h"
+#include "open.h"
+#include "settle.h"
 
 enum { WAITING = 1000 };
 
@@ -33,21 +35,16 @@ static int waits(void *arg)
     return weft_scope_end(&w->scope, 0);
 }
 
-/* Gives every fiber that can go on the time to do so. */
-static void settle(void)
-{
-    int rc;
-    WEFT_SHIELD(rc, WEFT_FOREVER) {
-        rc = weft_sleep(1);
-    }
-    CHECK_EQ(rc, 0);
-}
-
-static void add(weft_nursery *n, struct waiter *w)
+static void spawn(weft_nursery *n, struct waiter *w)
 {
     *w = (struct waiter){.place = WAITING};
     weft_scope_init(&w->scope);
     CHECK_EQ(weft_spawn(n, waits, w), 0);
+}
+
+static void add(weft_nursery *n, struct waiter *w)
+{
+    spawn(n, w);
     settle();
 }
 
@@ -81,18 +78,20 @@ TEST(evb_05_all_go_on_when_the_last_has_come_each_with_its_place)
     }
 }
 
-TEST(evb_05_six_fibers_are_two_rounds_of_three)
+static void six_come(struct waiter *w)
 {
     weft_nursery n;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    for (int i = 0; i < 6; i++)
+        spawn(&n, &w[i]);
+    close_and_check(&n);
+}
+
+TEST(evb_05_six_fibers_are_two_rounds_of_three)
+{
     struct waiter w[6];
     int seen[3] = {0};
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    for (int i = 0; i < 6; i++) {
-        w[i] = (struct waiter){.place = WAITING};
-        weft_scope_init(&w[i].scope);
-        CHECK_EQ(weft_spawn(&n, waits, &w[i]), 0);
-    }
-    close_and_check(&n);
+    six_come(w);
     for (int i = 0; i < 6; i++) {
         CHECK(w[i].place >= 0 && w[i].place < 3);
         seen[w[i].place]++;
@@ -103,15 +102,8 @@ TEST(evb_05_six_fibers_are_two_rounds_of_three)
 
 TEST_FIFO(evb_05_six_in_line_have_the_places_of_their_coming)
 {
-    weft_nursery n;
     struct waiter w[6];
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    for (int i = 0; i < 6; i++) {
-        w[i] = (struct waiter){.place = WAITING};
-        weft_scope_init(&w[i].scope);
-        CHECK_EQ(weft_spawn(&n, waits, &w[i]), 0);
-    }
-    close_and_check(&n);
+    six_come(w);
     for (int i = 0; i < 6; i++)
         CHECK_EQ(w[i].place, i % 3);
     CHECK_EQ(w[2].turn, 1); /* the last does not wait */
@@ -262,9 +254,7 @@ TEST(the_last_to_come_lets_nobody_go_if_it_is_cancelled)
     weft_scope s;
     struct waiter w[2];
     line_up(&n, w, 2);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_barrier_wait(&b), -ECANCELED);
     CHECK_EQ(weft_barrier_waiting(&b), 2);
     CHECK_EQ(weft_scope_end(&s, 0), 0);
@@ -416,20 +406,9 @@ static int waits_for_nobody(void *arg)
     return rc;
 }
 
-static void deadlocks_on_a_barrier(void *arg)
-{
-    const weft_run_opts opts = {.virtual_clock = true};
-    (void)arg;
-    CHECK_EQ(weft_run(waits_for_nobody, NULL, &opts), -EDEADLK);
-}
-
 TEST_PLAIN(a_barrier_that_nobody_else_comes_to_is_a_deadlock)
 {
-    static struct ending e;
-    run_in_process(deadlocks_on_a_barrier, NULL, &e);
-    CHECK_EQ(e.status, 0);
-    CHECK(strstr(e.said, "deadlock"));
-    CHECK(strstr(e.said, "in barrier "));
+    CHECK(strstr(deadlock_report(waits_for_nobody), "in barrier "));
 }
 
 #ifdef WEFT_DEBUG

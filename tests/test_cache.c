@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
+#include "deadlock.h"
+#include "fibers.h"
 #include "harness.h"
 #include "starve.h"
-#include "process.h"
 #include "runtime/leaks.h"
 
 enum { WAITING = 99, FIVE = 5, MANY = 4096 };
@@ -1004,15 +1006,12 @@ static int asks_for_it_too(void *unused)
 static int asks_for_its_own_key(const void *key, size_t len, void **ret_value,
                                 void *user)
 {
-    weft_nursery n;
     (void)len;
     *ret_value = user;
     asked_depth++;
     if (*(const char *)key != 'a') return 0;
     (void)asks_for_it_too(NULL);
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, asks_for_it_too, NULL), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(in_a_nursery(asks_for_it_too, NULL), 0);
     void *other;
     CHECK_EQ(weft_cache_get(asked, "b", 1, &other), 0); /* that is fine */
     weft_cache_put(asked, other);
@@ -1083,19 +1082,9 @@ static int fills_crosswise(void *unused)
     return rc;
 }
 
-static void deadlocks_crosswise(void *unused)
-{
-    (void)unused;
-    CHECK_EQ(weft_run(fills_crosswise, NULL, NULL), -EDEADLK);
-}
-
 TEST_PLAIN(two_fills_that_wait_for_each_other_make_a_circle)
 {
-    static struct ending e;
-    run_in_process(deadlocks_crosswise, NULL, &e);
-    CHECK_EQ(e.status, 0);
-    const char *circle = strstr(e.said, "in a circle");
-    CHECK(circle != NULL);
+    const char *circle = deadlock_circle(fills_crosswise);
     for (int i = 0; i < 2; i++) {
         char parked[32], held[32];
         (void)snprintf(parked, sizeof parked, "\"%s\" parked", crossed[i]);
@@ -1129,16 +1118,6 @@ TEST_DEATH(to_end_a_cache_that_somebody_asks_is_a_bug,
 /* --- random use --- */
 
 enum { KEYS = 12, MAX = 5, HELD = 10, STEPS = 6000 };
-
-static uint64_t random_state;
-
-static int random_below(int limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)((random_state >> 11) % (uint64_t)limit);
-}
 
 /* What is said of the cache plainly: in the order of use, the latest first. */
 static struct model {
@@ -1263,7 +1242,7 @@ static void compare(const weft_cache *c)
 TEST(a_cache_is_a_list_in_the_order_of_use)
 {
     weft_cache *c = make(WEFT_MSEC(20), WEFT_MSEC(7), MAX);
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int i = 0; i < STEPS && store.made < MANY - 1; i++) {
         int what = random_below(10);
         if (what < 6)
@@ -1350,7 +1329,7 @@ static void crowd(size_t max, int forgets)
 
 TEST(in_a_crowd_a_key_is_filled_by_one_at_a_time)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     crowd(0, 0);
     crowd(2, 0);
     crowd(1, 1);

@@ -9,46 +9,8 @@
 #include <string.h>
 
 #include "harness.h"
-
-static int turns;
-
-/* One transfer inside a scope of its own. */
-struct party {
-    weft_chan *chan;
-    int item;
-    int result; /* 99: still waiting */
-    int next, turn;
-    weft_scope scope;
-};
-
-static int transfers(struct party *p, bool send)
-{
-    weft_scope_init(&p->scope);
-    CHECK_EQ(weft_scope_begin(&p->scope), 0);
-    p->result = send ? weft_chan_send(p->chan, &p->item)
-                     : weft_chan_recv(p->chan, &p->item);
-    p->turn = ++turns;
-    p->next = weft_checkpoint();
-    return weft_scope_end(&p->scope, 0);
-}
-
-static int sends(void *arg)
-{
-    return transfers(arg, true);
-}
-
-static int receives(void *arg)
-{
-    return transfers(arg, false);
-}
-
-static void start(weft_nursery *n, weft_fn fn, struct party *p, weft_chan *c,
-                  int item)
-{
-    *p = (struct party){.chan = c, .item = item, .result = 99};
-    CHECK_EQ(weft_spawn(n, fn, p), 0);
-    CHECK_EQ(weft_yield(), 0);
-}
+#include "open.h"
+#include "party.h"
 
 static weft_chan *open_ints(weft_nursery *n, size_t cap)
 {

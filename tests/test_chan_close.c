@@ -7,6 +7,8 @@
 #include <weft/time.h>
 
 #include "harness.h"
+#include "open.h"
+#include "party.h"
 
 static int dropped[100], drops;
 
@@ -20,40 +22,6 @@ static weft_chan *new_ints(size_t cap)
     weft_chan *c = weft_chan_new(sizeof(int), cap, note_drop);
     CHECK(c != NULL);
     return c;
-}
-
-struct party {
-    weft_chan *chan;
-    int item;
-    int result; /* 99: still waiting */
-    weft_scope scope;
-};
-
-static int transfers(struct party *p, bool send)
-{
-    weft_scope_init(&p->scope);
-    CHECK_EQ(weft_scope_begin(&p->scope), 0);
-    p->result = send ? weft_chan_send(p->chan, &p->item)
-                     : weft_chan_recv(p->chan, &p->item);
-    return weft_scope_end(&p->scope, 0);
-}
-
-static int sends(void *arg)
-{
-    return transfers(arg, true);
-}
-
-static int receives(void *arg)
-{
-    return transfers(arg, false);
-}
-
-static void start(weft_nursery *n, weft_fn fn, struct party *p, weft_chan *c,
-                  int item)
-{
-    *p = (struct party){.chan = c, .item = item, .result = 99};
-    CHECK_EQ(weft_spawn(n, fn, p), 0);
-    CHECK_EQ(weft_yield(), 0);
 }
 
 static void put(weft_chan *c, int item)
@@ -307,8 +275,7 @@ struct joiner {
 static int joins(void *arg)
 {
     struct joiner *j = arg;
-    weft_scope_init(&j->scope);
-    CHECK_EQ(weft_scope_begin(&j->scope), 0);
+    open_scope(&j->scope);
     j->result = weft_chan_join(j->chan);
     return weft_scope_end(&j->scope, 0);
 }

@@ -22,6 +22,7 @@
 #include <weft/task.h>
 #include <weft/time.h>
 
+#include "chance.h"
 #include "harness.h"
 #include "starve.h"
 
@@ -46,10 +47,7 @@ static bool scarce; /* memory is, so that anything may fail with -ENOMEM */
 
 static unsigned below(struct part *p, unsigned limit)
 {
-    p->random ^= p->random << 13;
-    p->random ^= p->random >> 7;
-    p->random ^= p->random << 17;
-    return (unsigned)((p->random >> 11) % limit);
+    return (unsigned)random_draw_from(&p->random, limit);
 }
 
 static void drops(void *value)
@@ -71,7 +69,7 @@ static void draw_part(struct part *p, struct part *child, bool makes)
     for (int i = 0; i < KEYS; i++) {
         child->seen[i] = NULL;
     }
-    child->random = ((uint64_t)below(p, 1u << 30) << 20 | 1) * 2654435761u | 1;
+    child->random = random_draw_from(&p->random, UINT64_MAX);
     for (int i = 0; i < KEYS; i++) {
         if (!(keys[i].flags & WEFT_KEY_PRIVATE))
             child->seen[i] = weft_local_get(&keys[i]);
@@ -583,7 +581,7 @@ static void run_programs(unsigned programs)
     weft_on_unhandled(forget);
     for (unsigned i = 0; i < programs; i++) {
         struct part p = {.depth = 1 + i % 5};
-        p.random = (test_seed() * 7919 + i) * 2654435761u | 1;
+        p.random = test_seed() * 7919 + i;
         budget = BUDGET;
         weft_job job = {.fn = one_program, .arg = &p};
         int rc;

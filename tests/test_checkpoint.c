@@ -14,16 +14,10 @@
 #include <string.h>
 
 #include "harness.h"
+#include "open.h"
 #include "process.h"
 
 enum { BUDGET = 64 };
-
-static void open_cancelled(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
-    weft_scope_cancel(s, 0, NULL);
-}
 
 static bool other_ran;
 
@@ -49,7 +43,7 @@ TEST(cp_01_what_is_ready_stays_untouched_in_a_cancelled_scope)
     CHECK_EQ(weft_chan_trysend(full, &item), 0);
     item = 6;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    open_cancelled(&s);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_checkpoint(), -ECANCELED);
     CHECK_EQ(weft_yield(), -ECANCELED);
     CHECK_EQ(weft_sleep(0), -ECANCELED);
@@ -89,7 +83,7 @@ TEST(cp_01_cancellation_comes_before_every_other_answer)
 
     weft_chan_close(closed);
     CHECK_EQ(weft_mutex_lock(&mutex), 0);
-    open_cancelled(&s);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_mutex_lock(&mutex), -ECANCELED); /* not -EDEADLK */
     CHECK_EQ(weft_chan_send(closed, &item), -ECANCELED);
     CHECK_EQ(weft_chan_recv(closed, &item), -ECANCELED);
@@ -111,7 +105,7 @@ TEST(cp_02_what_is_no_cancel_point_works_in_a_cancelled_scope)
     int item = 5;
 
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    open_cancelled(&s);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_sem_try(&sem, 1), 0);
     CHECK_EQ(weft_sem_release(&sem, 1), 0);
     CHECK_EQ(weft_mutex_trylock(&mutex), 0);
@@ -222,7 +216,7 @@ TEST(cp_05_yield_lets_others_run_even_when_cancelled)
     int rc;
     WEFT_NURSERY(n, rc) {
         rc = weft_spawn(&n, notes_that_it_ran, NULL);
-        open_cancelled(&s);
+        open_cancelled_scope(&s);
         CHECK_EQ(weft_yield(), -ECANCELED);
         CHECK(other_ran);
         CHECK_EQ(weft_scope_end(&s, 0), 0);
@@ -257,7 +251,7 @@ TEST(a_fiber_that_ignores_its_cancellation_lets_the_others_run)
     weft_scope s;
     int rc;
     WEFT_NURSERY(n, rc) {
-        open_cancelled(&s);
+        open_cancelled_scope(&s);
         for (int round = 0; round < 5; round++) {
             int ignored = 0;
             other_ran = false;

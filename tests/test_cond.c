@@ -12,8 +12,12 @@
 
 #include <string.h>
 
+#include "chance.h"
+#include "deadlock.h"
 #include "harness.h"
+#include "open.h"
 #include "process.h"
+#include "settle.h"
 
 enum { WAITING = 1 };
 
@@ -80,16 +84,6 @@ static void notify(size_t count)
     lock();
     CHECK_EQ(weft_cond_notify(&c, &m, count), 0);
     unlock();
-}
-
-/* Gives every fiber that can go on the time to do so. */
-static void settle(void)
-{
-    int rc;
-    WEFT_SHIELD(rc, WEFT_FOREVER) {
-        rc = weft_sleep(1);
-    }
-    CHECK_EQ(rc, 0);
 }
 
 static void check_free(void)
@@ -415,9 +409,7 @@ TEST(cnd_06_a_wait_in_a_cancelled_scope_never_gives_up_the_mutex)
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     lock();
     add_locker(&n, &rival);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     for (int i = 0; i < 100; i++) /* some of these give way */
         CHECK_EQ(weft_cond_wait(&c, &m), -ECANCELED);
     CHECK_EQ(rival.result, WAITING);
@@ -637,9 +629,7 @@ TEST(cnd_05_both_calls_want_the_mutex_held)
 TEST(cnd_05_who_does_not_hold_it_is_told_so_though_it_is_cancelled)
 {
     weft_scope s;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_cond_wait(&c, &m), -EPERM); /* -ECANCELED says "you do" */
     CHECK_EQ(weft_scope_end(&s, 0), 0);
     check_free();
@@ -795,20 +785,9 @@ static int waits_for_nobody(void *arg)
     return rc;
 }
 
-static void deadlocks_on_a_condition(void *arg)
-{
-    const weft_run_opts opts = {.virtual_clock = true};
-    (void)arg;
-    CHECK_EQ(weft_run(waits_for_nobody, NULL, &opts), -EDEADLK);
-}
-
 TEST_PLAIN(a_wait_that_nobody_can_end_is_a_deadlock_and_cleaned_up)
 {
-    static struct ending e;
-    run_in_process(deadlocks_on_a_condition, NULL, &e);
-    CHECK_EQ(e.status, 0);
-    CHECK(strstr(e.said, "deadlock"));
-    CHECK(strstr(e.said, "in condition "));
+    CHECK(strstr(deadlock_report(waits_for_nobody), "in condition "));
 }
 
 static int waits_named(void *arg)
@@ -969,16 +948,6 @@ static struct actor {
 
 static int line_of_mutex[ACTORS], in_line, line_of_cond[ACTORS], in_cond;
 static int owner; /* an actor, or -1 */
-static uint64_t random_state;
-
-static int random_below(int limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)((random_state >> 11) % (uint64_t)limit);
-}
-
 static int take_out(int *line, int *length, int at)
 {
     int who = line[at];
@@ -1084,7 +1053,7 @@ static void compare(void)
 TEST(a_condition_and_its_mutex_are_two_lines_of_waiters)
 {
     weft_nursery n;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     owner = -1;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     for (int i = 0; i < STEPS; i++) {

@@ -12,16 +12,11 @@
 #include <weft/nursery.h>
 #include <weft/time.h>
 
+#include "fibers.h"
 #include "harness.h"
 
 static const weft_spawn_opts as_daemon = {.daemon = true};
 static int said;
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep(WEFT_FOREVER);
-}
 
 static int opens_a_nursery(void *arg)
 {

@@ -7,6 +7,7 @@
 #include <weft/sem.h>
 #include <weft/time.h>
 
+#include "chance.h"
 #include "harness.h"
 
 #define MS      WEFT_MSEC(1)
@@ -295,19 +296,9 @@ TEST(an_idle_deadline_moved_on_a_thousand_times_expires_once)
     CHECK_EQ(m.expired_at, last);
 }
 
-static uint64_t random_state;
-
-static weft_time random_below(weft_time limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (weft_time)((random_state >> 11) % (uint64_t)limit);
-}
-
 TEST(a_deadline_moved_at_random_expires_exactly_when_it_says)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int round = 0; round < 50; round++) {
         struct moved m = {.result = 1};
         weft_time deadline = weft_now() + 3 * MS;

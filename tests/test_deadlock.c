@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fibers.h"
 #include "harness.h"
 #include "process.h"
 
@@ -108,12 +109,6 @@ static int takes_both(void *arg)
     return err;
 }
 
-static int waits_in_vain(void *arg)
-{
-    (void)arg;
-    return weft_sleep_until(WEFT_FOREVER);
-}
-
 static int deadlocks_beside_others(void *arg)
 {
     static bool hands[] = {true, false};
@@ -121,7 +116,7 @@ static int deadlocks_beside_others(void *arg)
     (void)arg;
     WEFT_NURSERY(n, rc) {
         for (int i = 0; i < 10; i++) {
-            rc = weft_spawn_ex(&n, waits_in_vain, NULL,
+            rc = weft_spawn_ex(&n, waits_for_ever, NULL,
                                (&(weft_spawn_opts){.name = "innocent"}));
         }
         rc = weft_spawn_ex(&n, takes_both, &hands[0],
@@ -224,7 +219,7 @@ static int wants_it_in_a_nursery(void *arg)
     (void)arg;
     WEFT_NURSERY(n, rc) {
         rc = weft_spawn_ex(&n, wants_the_ledger, NULL, named("clerk"));
-        CHECK_EQ(weft_spawn_ex(&n, waits_in_vain, NULL, named("innocent")), 0);
+        CHECK_EQ(weft_spawn_ex(&n, waits_for_ever, NULL, named("innocent")), 0);
     }
     return rc;
 }
@@ -236,7 +231,7 @@ static int holds_it_over_two_nurseries(void *arg)
     weft_fiber_set_name("bookkeeper");
     CHECK_EQ(weft_mutex_lock(&ledger), 0);
     WEFT_NURSERY(n, rc) {
-        CHECK_EQ(weft_spawn_ex(&n, waits_in_vain, NULL, named("innocent")), 0);
+        CHECK_EQ(weft_spawn_ex(&n, waits_for_ever, NULL, named("innocent")), 0);
         rc = weft_spawn_ex(&n, wants_it_in_a_nursery, NULL, named("between"));
     }
     CHECK_EQ(weft_mutex_unlock(&ledger), 0);

@@ -16,11 +16,14 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "burn.h"
+#include "fibers.h"
 #include "harness.h"
-#include "starve.h"
+#include "open.h"
 #include "process.h"
+#include "settle.h"
+#include "starve.h"
 #include "sweep.h"
 
 static char order[256];
@@ -51,22 +54,6 @@ static void waits(void *arg)
     w->to = weft_now();
     w->cancelled_after = weft_cancelled();
     if (w->name) says((void *)(uintptr_t)w->name);
-}
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep_until(WEFT_FOREVER);
-}
-
-static int returns(void *arg)
-{
-    return *(int *)arg;
-}
-
-static void settle(void)
-{
-    CHECK_EQ(weft_sleep(1), 0);
 }
 
 /* A fiber that defers some waits, in their order, then runs `body`. */
@@ -134,10 +121,7 @@ static int defers_defers(void *arg)
 
 TEST(cln_08_a_deferred_function_may_defer_another_that_comes_next)
 {
-    weft_nursery n;
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, defers_defers, NULL), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(in_a_nursery(defers_defers, NULL), 0);
     CHECK_STR(order, "()dc()ba");
 }
 
@@ -157,10 +141,7 @@ static int defers_a_chain(void *arg)
 
 TEST(cln_08_a_chain_of_deferred_functions_comes_to_its_end)
 {
-    int rc;
-    WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, defers_a_chain, NULL);
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(defers_a_chain, NULL), 0);
     CHECK_EQ(rounds, 1000);
     CHECK_STR(order, "end");
 }
@@ -183,10 +164,7 @@ static int defers_a_thousand(void *arg)
 
 TEST(a_thousand_deferred_functions_keep_their_order)
 {
-    int rc;
-    WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, defers_a_thousand, NULL);
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(defers_a_thousand, NULL), 0);
     CHECK_EQ(next_number, 0);
 }
 
@@ -199,10 +177,7 @@ static int defers_the_same_twice(void *arg)
 
 TEST(what_is_deferred_twice_is_done_twice)
 {
-    int rc;
-    WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, defers_the_same_twice, "x");
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(defers_the_same_twice, "x"), 0);
     CHECK_STR(order, "xx");
 }
 
@@ -598,16 +573,6 @@ TEST(a_deferred_function_that_ignores_the_end_of_the_grace_is_no_hog)
     CHECK(ignored && other);
 }
 
-static void burn(weft_time span)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    weft_time end = t.tv_sec * WEFT_SEC(1) + t.tv_nsec + span;
-    do {
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    } while (t.tv_sec * WEFT_SEC(1) + t.tv_nsec < end);
-}
-
 static int computes_and_cleans_up(void *arg)
 {
     CHECK_EQ(weft_defer(waits, arg), 0);
@@ -852,10 +817,7 @@ TEST(what_is_deferred_inside_a_scope_waits_for_the_end_of_the_fiber)
 {
     struct wait w = {.span = WEFT_MSEC(5)};
     weft_time start = weft_now();
-    int rc;
-    WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, gives_up_inside_a_block, &w);
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(gives_up_inside_a_block, &w), 0);
     CHECK_EQ(w.times, 1);
     CHECK_EQ(w.from - start, WEFT_MSEC(10));
 }
@@ -1161,8 +1123,7 @@ TEST(a_child_stopped_from_outside_was_stopped_even_if_a_shield_comes_later)
     struct wait w = {.span = WEFT_MSEC(10)};
     struct work work = {&w, 1, waits_for_ever, NULL, 1, 0};
     CHECK_EQ(weft_nursery_open(&helpers, NULL), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);
     CHECK_EQ(weft_spawn(&n, works, &work), 0);
     settle();
@@ -1281,10 +1242,7 @@ static int binds_what_is_dropped(void *value)
 
 TEST(what_the_drop_of_a_local_defers_is_done_too)
 {
-    weft_nursery n;
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, binds_what_is_dropped, "x"), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(in_a_nursery(binds_what_is_dropped, "x"), 0);
     CHECK_STR(order, "x");
 }
 
@@ -1299,10 +1257,7 @@ static int binds_in_private(void *value)
 
 TEST(what_the_drop_of_a_private_local_defers_is_done_too)
 {
-    weft_nursery n;
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, binds_in_private, "x"), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(in_a_nursery(binds_in_private, "x"), 0);
     CHECK_STR(order, "x");
 }
 
@@ -1360,10 +1315,7 @@ static int takes_the_latest_back(void *arg)
 
 TEST(undefer_takes_the_latest_of_the_same_back)
 {
-    int rc;
-    WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, takes_the_latest_back, "a");
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(takes_the_latest_back, "a"), 0);
     CHECK_STR(order, "cba");
 }
 
@@ -1392,10 +1344,7 @@ static int takes_back_and_runs(void *arg)
 
 TEST(what_is_taken_back_is_done_now_or_never)
 {
-    int rc;
-    WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, takes_back_and_runs, "a");
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(takes_back_and_runs, "a"), 0);
     CHECK_STR(order, "a");
     order[0] = '\0';
     CHECK_EQ(takes_back_and_runs("a"), 0); /* main may, as well */
@@ -1485,10 +1434,7 @@ static int defers_one_that_takes_back(void *arg)
 
 TEST(a_deferred_function_may_take_others_back_but_not_itself)
 {
-    int rc;
-    WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, defers_one_that_takes_back, "x");
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(defers_one_that_takes_back, "x"), 0);
     CHECK_STR(order, "daxc");
 }
 
@@ -1547,10 +1493,7 @@ static int defers_and_takes_back_much(void *arg)
 
 TEST(defer_and_undefer_leave_nothing)
 {
-    int rc;
-    WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, defers_and_takes_back_much, NULL);
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(defers_and_takes_back_much, NULL), 0);
     CHECK_STR(order, "");
 }
 

@@ -15,22 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dump.h"
+#include "fibers.h"
 #include "harness.h"
 #include "sockets.h"
-
-/* The dump as a text. */
-static const char *dump(void)
-{
-    static char text[16384];
-    FILE *file = tmpfile();
-    CHECK(file != NULL);
-    weft_dump(fileno(file));
-    ssize_t n = pread(fileno(file), text, sizeof text - 1, 0);
-    CHECK(n >= 0);
-    text[n] = '\0';
-    (void)fclose(file);
-    return text;
-}
 
 static size_t lines(const char *text)
 {
@@ -255,19 +243,12 @@ TEST(five_thousand_scopes_inside_each_other_can_be_dumped)
 {
     enum { DEEP = 5000 };
     static weft_scope scopes[DEEP];
-    FILE *file = tmpfile();
-    static char text[DEEP * 256];
-    CHECK(file != NULL);
     for (int i = 0; i < DEEP; i++) {
         weft_scope_init(&scopes[i]);
         CHECK_EQ(weft_scope_begin_after(&scopes[i], WEFT_SEC(60), WEFT_FAIL),
                  0);
     }
-    weft_dump(fileno(file));
-    ssize_t n = pread(fileno(file), text, sizeof text - 1, 0);
-    CHECK(n > 0);
-    text[n] = '\0';
-    CHECK_EQ(fclose(file), 0);
+    const char *text = dump();
     CHECK_EQ(lines(text), 2 + DEEP);
     for (const char *at = text; *at; at += strcspn(at, "\n") + 1)
         CHECK(strcspn(at, "\n") < 160);
@@ -303,12 +284,6 @@ TEST_PLAIN(the_dump_outside_of_a_run_harms_nothing)
     CHECK_EQ(s.fibers, 0);
 }
 
-static int nothing(void *unused)
-{
-    (void)unused;
-    return 0;
-}
-
 TEST(the_counters_count_fibers_spawns_and_switches)
 {
     weft_stats before, during, after;
@@ -317,7 +292,7 @@ TEST(the_counters_count_fibers_spawns_and_switches)
     CHECK_EQ(before.fibers, 1);
     WEFT_NURSERY(n, rc) {
         for (int i = 0; i < 10; i++)
-            CHECK_EQ(weft_spawn(&n, nothing, NULL), 0);
+            CHECK_EQ(weft_spawn(&n, does_nothing, NULL), 0);
         weft_stats_read(&during);
     }
     CHECK_EQ(rc, 0);

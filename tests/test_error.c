@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fibers.h"
 #include "harness.h"
+#include "unhandled.h"
 
 /* --- why --- */
 
@@ -182,10 +184,7 @@ static int fails_with_another_code(void *arg)
 
 TEST(a_record_is_never_that_of_another_failure)
 {
-    weft_nursery n;
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, fails_with_another_code, NULL), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), -EIO);
+    CHECK_EQ(in_a_nursery(fails_with_another_code, NULL), -EIO);
     CHECK_EQ(weft_last_error()->code, -EIO);
     CHECK(!strstr(weft_last_error()->msg, "consequence"));
 }
@@ -345,15 +344,6 @@ TEST_FIFO(an_error_is_printed_with_its_record_and_its_group)
 
 /* --- the hook --- */
 
-static unsigned hook_calls;
-static char hook_text[128];
-
-static void keep_unhandled(const weft_error *e)
-{
-    hook_calls++;
-    (void)snprintf(hook_text, sizeof(hook_text), "%s", e->msg);
-}
-
 static int returns_out_of_a_block(void)
 {
     int rc, length = 3;
@@ -368,23 +358,23 @@ TEST_FIFO(err_06_each_failure_that_nobody_receives_goes_to_the_hook_once)
 {
     weft_nursery n;
     weft_nursery_opts opts = {.policy = WEFT_SUPERVISE};
-    weft_on_unhandled(keep_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);
     for (int i = 0; i < 5; i++) {
         CHECK_EQ(weft_spawn_copy(&n, fails_with_a_text, &i, sizeof(i)), 0);
     }
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_EQ(hook_calls, 5);
-    CHECK_STR(hook_text, "bad frame length 4");
+    CHECK_EQ(unhandled, 5);
+    CHECK_STR(unhandled_msg, "bad frame length 4");
 
     CHECK_EQ(returns_out_of_a_block(), 0);
-    CHECK_EQ(hook_calls, 6);
-    CHECK_STR(hook_text, "bad frame length 3");
+    CHECK_EQ(unhandled, 6);
+    CHECK_STR(unhandled_msg, "bad frame length 3");
 
     CHECK_EQ(weft_nursery_open(&n, NULL), 0); /* and what is received not */
     CHECK_EQ(weft_spawn(&n, fails_with_a_text, &(int){2}), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), -EPROTO);
-    CHECK_EQ(hook_calls, 6);
+    CHECK_EQ(unhandled, 6);
     weft_on_unhandled(NULL);
 }
 

@@ -8,6 +8,7 @@
 #include <weft/time.h>
 
 #include "harness.h"
+#include "open.h"
 
 static int turns;
 
@@ -21,8 +22,7 @@ struct waiter {
 static int waits(void *arg)
 {
     struct waiter *w = arg;
-    weft_scope_init(&w->scope);
-    CHECK_EQ(weft_scope_begin(&w->scope), 0);
+    open_scope(&w->scope);
     w->result = weft_event_wait(w->event);
     w->turn = ++turns;
     w->next = weft_checkpoint();
@@ -113,9 +113,7 @@ TEST(evb_04_a_set_event_is_passed_without_parking)
         CHECK_EQ(weft_event_wait(&e), 0);
         CHECK_EQ(weft_event_wait(&e), 0);
         CHECK(!other_ran);
-        weft_scope_init(&s);
-        CHECK_EQ(weft_scope_begin(&s), 0);
-        weft_scope_cancel(&s, 0, NULL);
+        open_cancelled_scope(&s);
         CHECK_EQ(weft_event_wait(&e), -ECANCELED);
         CHECK(weft_event_is_set(&e));
         CHECK_EQ(weft_scope_end(&s, 0), 0);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chance.h"
 #include "harness.h"
 #include "program.h"
 
@@ -98,6 +99,11 @@ static void wait_until_stopping(const char *address)
     CHECK(stopped_listening);
 }
 
+static void start_anywhere(struct program *p, const char *name)
+{
+    start_server(p, name, (char *[]){(char[]){"127.0.0.1:0"}, NULL});
+}
+
 /* ---- hello, and how all of them begin ----------------------------------- */
 
 TEST_PLAIN(hello_greets_in_the_order_of_the_sleeps)
@@ -129,8 +135,8 @@ TEST_PLAIN(a_server_without_an_address_tells_its_usage)
 TEST_PLAIN(an_address_that_is_taken_is_named)
 {
     struct program first, second;
-    char text[1024], *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&first, "echo_server", any);
+    char text[1024];
+    start_anywhere(&first, "echo_server");
     start_program(&second, "echo_server", (char *[]){first.address[0], NULL});
     int status = await_program(&second, text, sizeof text);
     CHECK_EQ(status, 1);
@@ -167,13 +173,10 @@ TEST_PLAIN(echo_server_sends_a_mebibyte_back)
     enum { MUCH = 1 << 20 };
     static char data[MUCH], back[MUCH];
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    unsigned long long x = test_seed() | 1;
-    for (size_t i = 0; i < MUCH; i++) {
-        x = x * 6364136223846793005u + 1442695040888963407u;
-        data[i] = (char)(x >> 56);
-    }
-    start_server(&p, "echo_server", any);
+    random_begin(test_seed());
+    for (size_t i = 0; i < MUCH; i++)
+        data[i] = (char)random_below(256);
+    start_anywhere(&p, "echo_server");
     int fd = dial(p.address[0]);
     exchange(fd, data, back, MUCH);
     CHECK_EQ(memcmp(data, back, MUCH), 0);
@@ -184,8 +187,7 @@ TEST_PLAIN(echo_server_sends_a_mebibyte_back)
 TEST_PLAIN(echo_server_answers_who_has_finished_sending)
 {
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "echo_server", any);
+    start_anywhere(&p, "echo_server");
     int fd = dial(p.address[0]);
     say(fd, "the last words\n");
     CHECK_EQ(shutdown(fd, SHUT_WR), 0);
@@ -197,8 +199,7 @@ TEST_PLAIN(echo_server_answers_who_has_finished_sending)
 TEST_PLAIN(echo_server_stops_while_connections_are_idle)
 {
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "echo_server", any);
+    start_anywhere(&p, "echo_server");
     int silent = dial(p.address[0]), once = dial(p.address[0]);
     say(once, "once\n");
     hear(once, "once\n");
@@ -328,6 +329,15 @@ static void check_answers(const char *text, const char *want)
     CHECK_STR(rest, "");
 }
 
+/* Reads what else is answered, and closes. */
+static void check_the_rest(int fd, const char *want)
+{
+    static char answers[4096];
+    (void)read_all(fd, answers, sizeof answers);
+    check_answers(answers, want);
+    CHECK_EQ(close(fd), 0);
+}
+
 /* Sends, and reads to the end; with `last` the client sends its end first. */
 static const char *ask(const char *address, const char *text, bool last)
 {
@@ -343,8 +353,7 @@ static const char *ask(const char *address, const char *text, bool last)
 TEST_PLAIN(http_server_answers_or_refuses_as_the_table_says)
 {
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "http_server", any);
+    start_anywhere(&p, "http_server");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         printf("case %zu: %.60s\n", i, cases[i].request);
         check_answers(ask(p.address[0], cases[i].request, true), cases[i].want);
@@ -355,8 +364,7 @@ TEST_PLAIN(http_server_answers_or_refuses_as_the_table_says)
 TEST_PLAIN(http_server_ends_the_connection_after_a_refusal)
 {
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "http_server", any);
+    start_anywhere(&p, "http_server");
     const char *got = ask(p.address[0], "GET / HTTP/1.1\r\n\r\n", false);
     CHECK(strstr(got, "\r\nConnection: close\r\n") != NULL);
     check_answers(got, "400");
@@ -371,18 +379,14 @@ TEST_PLAIN(http_server_takes_a_request_in_any_two_pieces)
     static const char text[] =
         "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello"
         "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
-    static char answers[4096];
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "http_server", any);
+    start_anywhere(&p, "http_server");
     for (size_t at = 1; at < sizeof text - 1; at++) {
         int fd = dial(p.address[0]);
         put(fd, text, at);
         nap();
         put(fd, text + at, sizeof text - 1 - at);
-        (void)read_all(fd, answers, sizeof answers);
-        check_answers(answers, "200 200");
-        CHECK_EQ(close(fd), 0);
+        check_the_rest(fd, "200 200");
     }
     stop_server(&p);
 }
@@ -391,18 +395,14 @@ TEST_PLAIN(http_server_takes_a_request_octet_by_octet)
 {
     static const char text[] =
         "GET /slowly HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
-    static char answers[4096];
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "http_server", any);
+    start_anywhere(&p, "http_server");
     int fd = dial(p.address[0]);
     for (const char *c = text; *c; c++) {
         put(fd, c, 1);
         nap();
     }
-    (void)read_all(fd, answers, sizeof answers);
-    check_answers(answers, "200");
-    CHECK_EQ(close(fd), 0);
+    check_the_rest(fd, "200");
     stop_server(&p);
 }
 
@@ -410,9 +410,8 @@ TEST_PLAIN(http_server_bounds_the_head)
 {
     static char text[20000];
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
     int n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" HOST "X: ");
-    start_server(&p, "http_server", any);
+    start_anywhere(&p, "http_server");
 
     /* 16 KiB in all are allowed, and the next octet is not. */
     memset(text + n, 'x', 16384 - (size_t)n - 4);
@@ -429,37 +428,30 @@ TEST_PLAIN(http_server_bounds_the_head)
 
 TEST_PLAIN(http_server_lets_who_still_sends_read_the_refusal)
 {
-    static char body[300000], answers[4096];
+    static char body[300000];
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "http_server", any);
+    start_anywhere(&p, "http_server");
     int fd = dial(p.address[0]);
     say(fd, "POST / HTTP/1.1\r\n" HOST "Content-Length: 2000000\r\n\r\n");
     for (size_t at = 0; at < sizeof body; at += 50000) {
         put(fd, body + at, 50000);
         nap();
     }
-    (void)read_all(fd, answers, sizeof answers);
-    check_answers(answers, "413");
-    CHECK_EQ(close(fd), 0);
+    check_the_rest(fd, "413");
     stop_server(&p);
 }
 
 TEST_PLAIN(http_server_asks_for_a_body_that_waits_to_be_asked_for)
 {
-    static char answers[4096];
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "http_server", any);
+    start_anywhere(&p, "http_server");
     int fd = dial(p.address[0]);
     say(fd, "POST / HTTP/1.1\r\n" HOST "Connection: close\r\n"
             "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     hear(fd, "HTTP/1.1 100 Continue\r\n");
     hear(fd, "\r\n");
     say(fd, "hello");
-    (void)read_all(fd, answers, sizeof answers);
-    check_answers(answers, "200");
-    CHECK_EQ(close(fd), 0);
+    check_the_rest(fd, "200");
     stop_server(&p);
 }
 
@@ -467,8 +459,7 @@ TEST_PLAIN(http_server_answers_what_was_sent_before_it_was_stopped)
 {
     static char answers[4096];
     struct program p;
-    char *any[] = {(char[]){"127.0.0.1:0"}, NULL};
-    start_server(&p, "http_server", any);
+    start_anywhere(&p, "http_server");
     int half = dial(p.address[0]), idle = dial(p.address[0]);
     say(half, "GET / HTTP/1.1\r\n");
     nap();

@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "fibers.h"
 #include "harness.h"
 
 static int succeeds(void *arg)
@@ -31,12 +32,6 @@ static int sleeps_a_second(void *arg)
 {
     (void)arg;
     return weft_sleep(WEFT_SEC(1));
-}
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep(WEFT_FOREVER);
 }
 
 static int closed;

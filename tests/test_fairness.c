@@ -11,13 +11,12 @@
 #include <string.h>
 
 #include "harness.h"
-
-static char order[64];
+#include "said.h"
 
 static int says_three_times(void *arg)
 {
     for (int i = 0; i < 3; i++) {
-        strcat(order, arg);
+        say(arg);
         CHECK_EQ(weft_yield(), 0);
     }
     return 0;
@@ -32,7 +31,7 @@ TEST_FIFO(yielding_fibers_take_turns)
         CHECK_EQ(weft_spawn(&n, says_three_times, "c"), 0);
     }
     CHECK_EQ(rc, 0);
-    CHECK_STR(order, "abcabcabc");
+    CHECK_STR(said, "abcabcabc");
 }
 
 TEST_FIFO(one_yield_lets_every_ready_fiber_run_once)
@@ -42,9 +41,9 @@ TEST_FIFO(one_yield_lets_every_ready_fiber_run_once)
         CHECK_EQ(weft_spawn(&n, says_three_times, "a"), 0);
         CHECK_EQ(weft_spawn(&n, says_three_times, "b"), 0);
         CHECK_EQ(weft_yield(), 0);
-        CHECK_STR(order, "ab");
+        CHECK_STR(said, "ab");
         CHECK_EQ(weft_yield(), 0);
-        CHECK_STR(order, "abab");
+        CHECK_STR(said, "abab");
     }
     CHECK_EQ(rc, 0);
 }
@@ -54,13 +53,7 @@ static weft_sem gate;
 static int passes_the_gate(void *arg)
 {
     CHECK_EQ(weft_sem_acquire(&gate, 1), 0);
-    strcat(order, arg);
-    return 0;
-}
-
-static int says(void *arg)
-{
-    strcat(order, arg);
+    say(arg);
     return 0;
 }
 
@@ -79,13 +72,13 @@ TEST_FIFO(woken_and_new_fibers_share_one_line)
         CHECK_EQ(weft_spawn(&n, says, "c"), 0);
     }
     CHECK_EQ(rc, 0);
-    CHECK_STR(order, "a1b2c");
+    CHECK_STR(said, "a1b2c");
 }
 
 static int waits_and_says(void *arg)
 {
     int err = weft_sleep_until(WEFT_FOREVER);
-    strcat(order, arg);
+    say(arg);
     return err;
 }
 
@@ -100,8 +93,8 @@ TEST(fibers_cancelled_together_run_in_the_order_of_their_spawns)
         weft_nursery_cancel(&n, 0, NULL);
     }
     CHECK_EQ(rc, 0);
-    CHECK_EQ(strlen(order), 3);
-    CHECK(strchr(order, '1') && strchr(order, '2') && strchr(order, '3'));
+    CHECK_EQ(strlen(said), 3);
+    CHECK(strchr(said, '1') && strchr(said, '2') && strchr(said, '3'));
 }
 
 enum { BUDGET = 64, SPINNERS = 5 };
@@ -146,12 +139,12 @@ TEST(a_wait_renews_the_credit)
     WEFT_NURSERY(n, rc) {
         for (int round = 0; round < 5; round++) {
             CHECK_EQ(weft_yield(), 0);
-            order[0] = '\0';
+            said[0] = '\0';
             CHECK_EQ(weft_spawn(&n, says, "x"), 0);
             for (int i = 0; i < BUDGET; i++) {
                 CHECK_EQ(weft_checkpoint(), 0);
             }
-            unseen = unseen && order[0] == '\0';
+            unseen = unseen && said[0] == '\0';
         }
         CHECK(unseen);
     }

@@ -14,15 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "fibers.h"
 #include "harness.h"
-
-static int nothing(void *unused)
-{
-    (void)unused;
-    return 0;
-}
 
 /* ---- ids and names ------------------------------------------------------ */
 
@@ -316,7 +310,7 @@ TEST_PLAIN(a_run_returns_what_main_returned)
 
 static int run_inside(void *arg)
 {
-    CHECK_EQ(weft_run(nothing, NULL, NULL), -EBUSY);
+    CHECK_EQ(weft_run(does_nothing, NULL, NULL), -EBUSY);
     const weft_error *e = weft_last_error();
     CHECK(e && e->code == -EBUSY && e->msg[0]);
     CHECK_EQ(weft_yield(), 0);

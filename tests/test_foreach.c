@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "harness.h"
+#include "open.h"
 #include "starve.h"
 #include "sweep.h"
+#include "unhandled.h"
 
 struct source {
     int count;       /* hands out 0 ... count - 1, */
@@ -50,8 +52,7 @@ static void check_nothing_is_open(void)
     CHECK_EQ(weft_checkpoint(), 0);
     weft_stats_read(&stats);
     CHECK_EQ(stats.fibers, 1);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_scope_end(&s, 0), 0);
 }
 
@@ -274,19 +275,10 @@ out:
     check_nothing_is_open();
 }
 
-static unsigned unhandled;
-static int unhandled_code;
-
-static void count_unhandled(const weft_error *e)
-{
-    unhandled++;
-    unhandled_code = e->code;
-}
-
 TEST(a_failure_that_a_return_loses_goes_to_the_hook_once)
 {
     struct source s = {.count = 5, .late = -ENOSPC};
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(finds(&s, 2), 102);
     CHECK_EQ(unhandled, 1);
     CHECK_EQ(unhandled_code, -ENOSPC);
@@ -312,7 +304,7 @@ static int fails_in_the_body(struct source *s)
 TEST(what_the_body_returns_itself_is_not_lost)
 {
     struct source s = {.count = 5};
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(fails_in_the_body(&s), -EIO);
     CHECK_EQ(unhandled, 0);
     CHECK_EQ(s.ended, 1);
@@ -485,8 +477,7 @@ TEST(in_a_cancelled_scope_the_loop_does_not_begin)
     struct source s = {.count = 99};
     weft_scope scope;
     int rc = 77;
-    weft_scope_init(&scope);
-    CHECK_EQ(weft_scope_begin(&scope), 0);
+    open_scope(&scope);
     weft_scope_cancel(&scope, -EINTR, NULL);
     WEFT_FOREACH(int *, i, rc, produces, &s) {
         (void)i;

@@ -12,108 +12,27 @@
 
 #include <string.h>
 
+#include "fibers.h"
 #include "harness.h"
+#include "jobs.h"
+#include "open.h"
+#include "said.h"
 #include "starve.h"
 #include "sweep.h"
+#include "work.h"
 
 static const weft_gather_opts collecting = {.policy = WEFT_COLLECT};
-
-/* ---- what jobs do ------------------------------------------------------- */
-
-struct work {
-    weft_time after;   /* sleeps so long, and then */
-    int code;          /* ends with this; but when it is cancelled */
-    weft_time cleanup; /* it cleans up for so long, */
-    int late;          /* and ends with this, unless it is 0 */
-    unsigned ran, struck, discarded;
-    bool discarded_early, discard_was_struck;
-};
-
-#define ENDS(ns, result)                                                       \
-    {                                                                          \
-        .after = (ns), .code = (result)                                        \
-    }
-
-static unsigned alive, most_alive;
-
-static int works(void *arg)
-{
-    struct work *w = arg;
-    w->ran++;
-    if (++alive > most_alive) most_alive = alive;
-    int rc = weft_sleep(w->after), shielded = 0;
-    if (rc == -ECANCELED) {
-        w->struck++;
-        if (w->cleanup > 0)
-            WEFT_SHIELD(shielded, WEFT_SEC(100))
-                shielded = weft_sleep(w->cleanup);
-        CHECK_EQ(shielded, 0);
-        rc = w->late ? w->late : -ECANCELED;
-    } else {
-        rc = w->code;
-    }
-    alive--;
-    return rc;
-}
-
-static void discards(void *arg)
-{
-    struct work *w = arg;
-    w->discarded++;
-    w->discarded_early = alive != 0;
-    w->discard_was_struck = weft_cancelled() || weft_sleep(WEFT_MSEC(1)) != 0;
-}
 
 static void check_not_discarded(const struct work *w)
 {
     CHECK_EQ(w->discarded, 0);
 }
 
-static void check_discarded(const struct work *w)
-{
-    CHECK_EQ(w->discarded, 1);
-    CHECK(!w->discarded_early);
-    CHECK(!w->discard_was_struck);
-}
-
-/* A job array for works. The answers are filled with what is no answer. */
-static void make_jobs(weft_job *jobs, struct work *w, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        memset(&jobs[i], 0x5a, sizeof jobs[i]);
-        jobs[i].started = true;
-        jobs[i].fn = works;
-        jobs[i].arg = &w[i];
-        jobs[i].discard = discards;
-    }
-}
-
-static void check_job(const weft_job *j, weft_status status, int rc)
-{
-    CHECK_EQ(j->started, true);
-    CHECK_EQ(j->status, status);
-    CHECK_EQ(j->rc, rc);
-}
-
 static void check_not_started(const weft_job *j, const struct work *w, int why)
 {
-    CHECK_EQ(j->started, false);
-    CHECK_EQ(j->status, WEFT_CANCELLED);
-    CHECK_EQ(j->rc, why);
+    check_no_start(j, why);
     CHECK_EQ(w->ran, 0);
     check_not_discarded(w);
-}
-
-static void open_scope(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
-}
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep_until(WEFT_FOREVER);
 }
 
 /* ---- the listed cases --------------------------------------------------- */
@@ -309,12 +228,6 @@ TEST(of_two_failures_at_one_moment_one_is_the_answer_and_both_are_kept)
     check_job(&jobs[1], WEFT_FAILED, -ENOENT);
 }
 
-static int fails_with_words(void *arg)
-{
-    int err = weft_sleep(WEFT_MSEC(1));
-    return err < 0 ? err : weft_fail(-EPROTO, "no %s today", (char *)arg);
-}
-
 TEST(the_record_of_a_job_reaches_the_caller)
 {
     weft_job jobs[] = {{.fn = waits_for_ever},
@@ -322,7 +235,7 @@ TEST(the_record_of_a_job_reaches_the_caller)
     CHECK_EQ(weft_gather(jobs, 2, NULL), -EPROTO);
     CHECK_EQ(weft_last_error()->code, -EPROTO);
     CHECK_STR(weft_last_error()->msg, "no bread today");
-    CHECK(strstr(weft_last_error()->file, "test_gather.c") != NULL);
+    CHECK(strstr(weft_last_error()->file, "fibers.h") != NULL);
     CHECK(weft_last_error()->fiber != weft_fiber_id());
 }
 
@@ -451,21 +364,12 @@ TEST(only_two_policies_are_for_gather)
     CHECK_EQ(w.ran, 0);
 
     weft_scope s; /* a cancel point looks there before anything else */
-    open_scope(&s);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_gather(&job, 1, &unknown), -ECANCELED);
     CHECK_EQ(weft_scope_end(&s, -ECANCELED), 0);
 }
 
 /* ---- order, limits ------------------------------------------------------ */
-
-static char order[64];
-
-static int says(void *arg)
-{
-    strcat(order, arg);
-    return 0;
-}
 
 TEST_FIFO(jobs_start_in_the_order_of_the_array)
 {
@@ -476,7 +380,7 @@ TEST_FIFO(jobs_start_in_the_order_of_the_array)
     const weft_gather_opts two = {.limit = 2};
     CHECK_EQ(weft_gather(jobs, 4, NULL), 0);
     CHECK_EQ(weft_gather(jobs, 4, &two), 0);
-    CHECK_STR(order, "abcdabcd");
+    CHECK_STR(said, "abcdabcd");
 }
 
 TEST(with_a_limit_of_one_jobs_run_one_after_the_other)
@@ -486,7 +390,7 @@ TEST(with_a_limit_of_one_jobs_run_one_after_the_other)
                        {.fn = says, .arg = "c"}};
     const weft_gather_opts one = {.limit = 1};
     CHECK_EQ(weft_gather(jobs, 3, &one), 0);
-    CHECK_STR(order, "abc");
+    CHECK_STR(said, "abc");
 }
 
 TEST(a_failure_under_a_limit_stops_the_running_and_the_waiting)
@@ -638,14 +542,6 @@ TEST(collected_failures_alone_were_not_stopped_from_outside)
     check_job(&jobs[0], WEFT_FAILED, -EIO);
     check_job(&jobs[1], WEFT_OK, 6);
     check_not_discarded(&w[1]);
-}
-
-static int cancels_as_its_last_act(void *arg)
-{
-    int err = weft_sleep(WEFT_MSEC(1));
-    CHECK_EQ(err, 0);
-    weft_scope_cancel(arg, -EINTR, NULL);
-    return 3;
 }
 
 TEST(a_cancellation_in_the_turn_of_the_last_end_comes_too_late)
@@ -1111,15 +1007,6 @@ TEST(two_thousand_levels_are_stopped_like_one)
     WEFT_FAIL_AFTER(rc, WEFT_MSEC(1))
         rc = goes_deeper((void *)2000);
     CHECK_EQ(rc, -ETIMEDOUT);
-}
-
-static int shows_that_it_runs(void *arg)
-{
-    for (;;) {
-        int err = weft_yield();
-        if (err < 0) return err;
-        ++*(unsigned *)arg;
-    }
 }
 
 TEST(gathering_nothing_over_and_over_lets_others_run)

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "chance.h"
 #include "harness.h"
 
 enum { MOST_CHILDREN = 4, MOST_NODES = 200 };
@@ -56,16 +57,6 @@ static unsigned node_count;
 
 /* ---- drawing a tree ----------------------------------------------------- */
 
-static uint64_t random_state;
-
-static unsigned random_below(unsigned limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 11) % limit);
-}
-
 static weft_time random_time(void)
 {
     return WEFT_USEC(1 + random_below(50)) + random_below(1000);
@@ -78,7 +69,7 @@ static struct node *draw_leaf(struct node *n)
     n->code = random_below(3) ? (int)random_below(9)
                               : -(int)(EADDRINUSE + random_below(4));
     if (random_below(3) == 0) n->cleanup = random_time();
-    unsigned late = random_below(5);
+    unsigned late = random_below(5u);
     n->late = late == 0 ? (int)(1 + random_below(9)) : late == 1 ? -EIO : 0;
     if (n->late) n->cleanup = random_time();
     return n;
@@ -91,12 +82,12 @@ static struct node *draw(unsigned depth)
     if (depth == 0 || node_count > MOST_NODES - 40 || random_below(5) == 0)
         return draw_leaf(n);
     n->kind = (enum kind)(1 + random_below(5));
-    n->limit = random_below(2) ? 0 : 1 + random_below(3);
+    n->limit = random_below(2) ? 0 : 1 + random_below(3u);
     if (n->kind == RACE_OK || n->kind == RACE_DONE) n->limit = 0;
     if (n->kind == BATCH) n->limit = 1;
     if (random_below(3) == 0) n->deadline = random_time();
     n->shielded = random_below(12) == 0;
-    n->count = 1 + random_below(MOST_CHILDREN);
+    n->count = 1 + (unsigned)random_below(MOST_CHILDREN);
     n->jobs = &all_jobs[(n - nodes) * MOST_CHILDREN];
     for (unsigned i = 0; i < n->count; i++) {
         n->children[i] = draw(depth - 1);
@@ -450,7 +441,7 @@ TEST(random_trees_of_calls_end_when_and_how_the_rules_say)
 {
     unsigned trees = test_is_slow() ? 1000 : 20000, compared = 0;
     weft_stats stats;
-    random_state = test_seed() * 2 + 1;
+    random_begin(test_seed());
     for (unsigned i = 0; i < trees; i++) {
         compared += try_one(1 + i % 4);
     }

@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
+#include "fibers.h"
 #include "harness.h"
+#include "open.h"
 #include "starve.h"
 #include "sweep.h"
 
@@ -80,12 +83,6 @@ static void check_no_next(weft_gen *g, int want)
     void *item = &untouched;
     CHECK_EQ(weft_gen_next(g, &item), want);
     CHECK_PTR(item, &untouched);
-}
-
-static void open_scope(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
 }
 
 /* ---- the listed cases --------------------------------------------------- */
@@ -222,7 +219,7 @@ TEST(a_producer_may_end_or_fail_without_an_item)
     CHECK_EQ(weft_gen_close(&g), -EIO);
 }
 
-static int fails_with_words(weft_gen *g, void *arg)
+static int produces_words_and_fails(weft_gen *g, void *arg)
 {
     int err = weft_gen_yield(g, arg);
     return err < 0 ? err : weft_fail(-EPROTO, "no more %s", (char *)arg);
@@ -232,7 +229,7 @@ TEST(the_record_of_a_failure_comes_with_it)
 {
     weft_gen g;
     void *item;
-    CHECK_EQ(weft_gen_open(&g, fails_with_words, "bread"), 0);
+    CHECK_EQ(weft_gen_open(&g, produces_words_and_fails, "bread"), 0);
     CHECK_EQ(weft_gen_next(&g, &item), 1);
     for (int i = 0; i < 3; i++) {
         (void)weft_fail(-EIO, "something else");
@@ -384,7 +381,7 @@ static int consumes_and_returns(void *arg)
 {
     weft_gen g;
     void *item;
-    CHECK_EQ(weft_gen_open(&g, fails_with_words, arg), 0);
+    CHECK_EQ(weft_gen_open(&g, produces_words_and_fails, arg), 0);
     int rc;
     while ((rc = weft_gen_next(&g, &item)) == 1) {
     }
@@ -1460,15 +1457,6 @@ TEST(a_hundred_thousand_items_take_two_switches_each)
     CHECK_EQ(i, ITEMS);
 }
 
-static int shows_that_it_runs(void *arg)
-{
-    for (;;) {
-        int err = weft_yield();
-        if (err < 0) return err;
-        ++*(unsigned *)arg;
-    }
-}
-
 TEST(a_generator_that_is_always_ready_lets_others_run)
 {
     weft_gen g;
@@ -1645,16 +1633,6 @@ TEST(a_shielded_clean_up_may_use_a_generator)
 
 /* ---- against a model ---------------------------------------------------- */
 
-static uint64_t random_state;
-
-static unsigned random_below(unsigned limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 11) % limit);
-}
-
 struct pauses {
     weft_time before[MOST];
     int count, code, values[MOST];
@@ -1678,7 +1656,7 @@ static int produces_with_pauses(weft_gen *g, void *arg)
  * often the asking is given up. */
 TEST(random_asking_gets_every_item_as_soon_as_it_is_made)
 {
-    random_state = test_seed() * 2 + 1;
+    random_begin(test_seed());
     for (int round = 0; round < 500; round++) {
         weft_gen g;
         struct pauses p = {.count = (int)random_below(MOST - 1),

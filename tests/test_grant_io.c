@@ -24,17 +24,10 @@
 #include "grant.h"
 #include "sockets.h"
 
-#define ONE_AT_A_TIME    "a second one of the kind gets -EBUSY"
-#define AT_THE_SAME_TIME "all are told at once"
-#define ALONE                                                                  \
-    [WITH_ANOTHER] = ONE_AT_A_TIME, [HEAD_CANCELLED] = ONE_AT_A_TIME,          \
-    [ALL_BUT_ONE_CANCELLED] = ONE_AT_A_TIME, [NO_BARGING] = ONE_AT_A_TIME
+#define ALONE GRANT_ALONE("a second one of the kind gets -EBUSY")
 
 /* A datagram wakes all who wait, so that who runs first is served. */
-#define ALONE_IN_LINE                                                          \
-    [WITH_ANOTHER] = IN_LINE, [HEAD_CANCELLED] = IN_LINE,                      \
-    [ALL_BUT_ONE_CANCELLED] = IN_LINE, [NO_BARGING] = IN_LINE
-#define IN_LINE "see grt_datagrams_go_to_who_waits_first"
+#define ALONE_IN_LINE GRANT_ALONE("see grt_datagrams_go_to_who_waits_first")
 
 static weft_fd pair[2]; /* waiters are at pair[0] */
 
@@ -273,46 +266,21 @@ static int listener_is_closed(void)
     return weft_try_accept(listener, &conn, NULL) == -EBADF;
 }
 
+#define ONE_OCTET                                                              \
+    .setup = connected, .grant = write_one, .left = octets_left,               \
+    .finish = hang_up, .pace = BY_THE_KERNEL, .tries = true,                   \
+    .without = {ALONE}
+
+#define NEAR_END_CLOSED                                                        \
+    .setup = connected, .grant = close_the_near_end,                           \
+    .left = near_end_is_closed, .finish = close_the_rest, .want = -EBADF,      \
+    .share = TO_ALL, .tries = true, .without = {ALONE}
+
 static const struct grant_row rows[] = {
-    {.name = "read",
-     .setup = connected,
-     .wait = reads,
-     .grant = write_one,
-     .left = octets_left,
-     .finish = hang_up,
-     .want = 1,
-     .pace = BY_THE_KERNEL,
-     .tries = true,
-     .without = {ALONE}},
-    {.name = "readv",
-     .setup = connected,
-     .wait = reads_a_vector,
-     .grant = write_one,
-     .left = octets_left,
-     .finish = hang_up,
-     .want = 1,
-     .pace = BY_THE_KERNEL,
-     .tries = true,
-     .without = {ALONE}},
-    {.name = "recvmsg",
-     .setup = connected,
-     .wait = receives,
-     .grant = write_one,
-     .left = octets_left,
-     .finish = hang_up,
-     .want = 1,
-     .pace = BY_THE_KERNEL,
-     .tries = true,
-     .without = {ALONE}},
-    {.name = "read_exact",
-     .setup = connected,
-     .wait = reads_exactly_one,
-     .grant = write_one,
-     .left = octets_left,
-     .finish = hang_up,
-     .pace = BY_THE_KERNEL,
-     .tries = true,
-     .without = {ALONE}},
+    {.name = "read", .wait = reads, .want = 1, ONE_OCTET},
+    {.name = "readv", .wait = reads_a_vector, .want = 1, ONE_OCTET},
+    {.name = "recvmsg", .wait = receives, .want = 1, ONE_OCTET},
+    {.name = "read_exact", .wait = reads_exactly_one, ONE_OCTET},
     {.name = "read of a datagram, alone",
      .setup = datagrams,
      .wait = reads,
@@ -344,16 +312,10 @@ static const struct grant_row rows[] = {
      .pace = BY_THE_KERNEL,
      .tries = true},
     {.name = "wait_ready",
-     .setup = connected,
      .wait = waits_until_readable,
-     .grant = write_one,
-     .left = octets_left,
-     .finish = hang_up,
      .want = WEFT_READABLE,
-     .pace = BY_THE_KERNEL,
      .share = TO_ALL,
-     .tries = true,
-     .without = {ALONE}},
+     ONE_OCTET},
     {.name = "wait_fd",
      .setup = foreign_pipe,
      .wait = waits_for_a_foreign_one,
@@ -366,36 +328,14 @@ static const struct grant_row rows[] = {
      .tries = true,
      .without = {ALONE}},
     {.name = "select fd",
-     .setup = connected,
      .wait = selects_a_descriptor,
-     .grant = write_one,
-     .left = octets_left,
-     .finish = hang_up,
      .want = WEFT_READABLE,
-     .pace = BY_THE_KERNEL,
      .share = TO_ALL,
-     .tries = true,
-     .without = {ALONE}},
-    {.name = "read, closed",
-     .setup = connected,
-     .wait = reads,
-     .grant = close_the_near_end,
-     .left = near_end_is_closed,
-     .finish = close_the_rest,
-     .want = -EBADF,
-     .share = TO_ALL,
-     .tries = true,
-     .without = {ALONE}},
+     ONE_OCTET},
+    {.name = "read, closed", .wait = reads, NEAR_END_CLOSED},
     {.name = "select fd, closed",
-     .setup = connected,
      .wait = selects_a_descriptor,
-     .grant = close_the_near_end,
-     .left = near_end_is_closed,
-     .finish = close_the_rest,
-     .want = -EBADF,
-     .share = TO_ALL,
-     .tries = true,
-     .without = {ALONE}},
+     NEAR_END_CLOSED},
     {.name = "accept, closed",
      .setup = listening,
      .wait = accepts,
@@ -404,8 +344,7 @@ static const struct grant_row rows[] = {
      .finish = stop_listening,
      .want = -EBADF,
      .share = TO_ALL,
-     .tries = true,
-     .without = {[NO_BARGING] = AT_THE_SAME_TIME}},
+     .tries = true},
 };
 
 GRANT_TESTS(rows)

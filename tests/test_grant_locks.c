@@ -305,29 +305,27 @@ static int free_to_read(void)
     return 1;
 }
 
+#define MAIN_UNLOCKS                                                           \
+    .setup = mutex_of_main, .grant = unlock_mine, .left = free_mutexes,        \
+    .undo = unlocks, .finish = unlock_mine, .share = HANDED_ON, .tries = true
+
+#define A_WRITER_IS_LET_IN                                                     \
+    .wait = writes, .grant = unlock_rw, .left = free_to_write,                 \
+    .undo = unlocks_rw, .finish = unlock_rw, .share = HANDED_ON, .tries = true
+
+#define READERS_ARE_LET_IN                                                     \
+    .setup = main_writes, .wait = reads, .undo = unlocks_rw,                   \
+    .finish = unlock_rw, .share = TO_ALL, .tries = true
+
 static const struct grant_row rows[] = {
-    {.name = "mutex_lock",
-     .setup = mutex_of_main,
-     .wait = locks,
-     .grant = unlock_mine,
-     .left = free_mutexes,
-     .undo = unlocks,
-     .finish = unlock_mine,
-     .share = HANDED_ON,
-     .tries = true},
+    {.name = "mutex_lock", .wait = locks, MAIN_UNLOCKS},
     {.name = "mutex_lock_nc",
-     .setup = mutex_of_main,
      .wait = locks_nc,
-     .grant = unlock_mine,
-     .left = free_mutexes,
-     .undo = unlocks,
-     .finish = unlock_mine,
-     .share = HANDED_ON,
-     .tries = true,
      .uncancellable = true,
      .without = {[HEAD_CANCELLED] = NOBODY_LEAVES,
                  [ALL_BUT_ONE_CANCELLED] = NOBODY_LEAVES,
-                 [NO_BARGING] = NOBODY_LEAVES}},
+                 [NO_BARGING] = NOBODY_LEAVES},
+     MAIN_UNLOCKS},
     {.name = "mutex_lock, its owner ending",
      .setup = mutex_of_a_mortal,
      .wait = locks,
@@ -337,8 +335,7 @@ static const struct grant_row rows[] = {
      .want = -EOWNERDEAD,
      .pace = BY_A_FIBER,
      .share = TO_ALL,
-     .tries = true,
-     .without = {[NO_BARGING] = "all are told at once"}},
+     .tries = true},
     {.name = "cond_wait",
      .setup = free_mutex_and_cond,
      .wait = waits_for_cond,
@@ -357,8 +354,7 @@ static const struct grant_row rows[] = {
                  [CANCELLED_AT_THE_ENTRY] = NOTHING_STAYS,
                  [SHIELDED] = "it has been notified before that",
                  [HEAD_CANCELLED] = NOBODY_LEAVES,
-                 [ALL_BUT_ONE_CANCELLED] = NOBODY_LEAVES,
-                 [NO_BARGING] = NOBODY_LEAVES}},
+                 [ALL_BUT_ONE_CANCELLED] = NOBODY_LEAVES}},
     {.name = "sem_acquire of one",
      .setup = no_permit,
      .wait = acquires,
@@ -388,43 +384,19 @@ static const struct grant_row rows[] = {
      .finish = end_limiter,
      .tries = true},
     {.name = "rwlock_rdlock",
-     .setup = main_writes,
-     .wait = reads,
      .grant = unlock_rw,
      .left = free_to_write,
-     .undo = unlocks_rw,
-     .finish = unlock_rw,
-     .share = TO_ALL,
-     .tries = true,
-     .without = {[NO_BARGING] = "all readers go in at once"}},
+     READERS_ARE_LET_IN},
     {.name = "rwlock_rdlock behind a downgrade",
-     .setup = main_writes,
-     .wait = reads,
      .grant = downgrade,
      .left = free_to_read,
-     .undo = unlocks_rw,
-     .finish = unlock_rw,
-     .share = TO_ALL,
-     .tries = true,
-     .without = {[NO_BARGING] = "all readers go in at once"}},
+     READERS_ARE_LET_IN},
     {.name = "rwlock_wrlock behind a writer",
      .setup = main_writes,
-     .wait = writes,
-     .grant = unlock_rw,
-     .left = free_to_write,
-     .undo = unlocks_rw,
-     .finish = unlock_rw,
-     .share = HANDED_ON,
-     .tries = true},
+     A_WRITER_IS_LET_IN},
     {.name = "rwlock_wrlock behind a reader",
      .setup = main_reads,
-     .wait = writes,
-     .grant = unlock_rw,
-     .left = free_to_write,
-     .undo = unlocks_rw,
-     .finish = unlock_rw,
-     .share = HANDED_ON,
-     .tries = true},
+     A_WRITER_IS_LET_IN},
 };
 
 GRANT_TESTS(rows)

@@ -9,8 +9,6 @@
 
 #include "grant.h"
 
-#define AT_THE_SAME_TIME "all are told at once"
-
 /* ---- event -------------------------------------------------------------- */
 
 static weft_event event;
@@ -264,15 +262,13 @@ static const struct grant_row rows[] = {
      .grant = set_event,
      .left = event_is_set,
      .share = TO_ALL,
-     .tries = true,
-     .without = {[NO_BARGING] = AT_THE_SAME_TIME}},
+     .tries = true},
     {.name = "event_wait, cleared at once",
      .setup = clear_event,
      .wait = waits_for_event,
      .grant = pulse_event,
      .share = TO_ALL,
-     .without = {[CANCELLED_AT_THE_ENTRY] = "what nobody waits for is lost",
-                 [NO_BARGING] = AT_THE_SAME_TIME}},
+     .without = {[CANCELLED_AT_THE_ENTRY] = "what nobody waits for is lost"}},
     {.name = "barrier_wait",
      .setup = new_barrier,
      .wait = waits_for_others,
@@ -280,8 +276,7 @@ static const struct grant_row rows[] = {
      .finish = nobody_at_the_barrier,
      .pace = BY_A_FIBER,
      .share = TO_ALL,
-     .without = {[CANCELLED_AT_THE_ENTRY] = "it needs somebody who waits",
-                 [NO_BARGING] = AT_THE_SAME_TIME}},
+     .without = {[CANCELLED_AT_THE_ENTRY] = "it needs somebody who waits"}},
     {.name = "barrier_wait, reset",
      .setup = new_barrier,
      .wait = waits_for_others,
@@ -289,8 +284,7 @@ static const struct grant_row rows[] = {
      .finish = nobody_at_the_barrier,
      .want = -EPIPE,
      .share = TO_ALL,
-     .without = {[CANCELLED_AT_THE_ENTRY] = "a reset is for those who wait",
-                 [NO_BARGING] = AT_THE_SAME_TIME}},
+     .without = {[CANCELLED_AT_THE_ENTRY] = "a reset is for those who wait"}},
     {.name = "once_do",
      .setup = once_that_succeeds,
      .wait = waits_for_once,
@@ -298,8 +292,7 @@ static const struct grant_row rows[] = {
      .left = once_is_done,
      .pace = BY_A_FIBER,
      .share = TO_ALL,
-     .tries = true,
-     .without = {[NO_BARGING] = AT_THE_SAME_TIME}},
+     .tries = true},
     {.name = "once_do, taking over",
      .setup = once_that_fails,
      .wait = takes_over_once,
@@ -316,8 +309,7 @@ static const struct grant_row rows[] = {
      .finish = free_cache,
      .pace = BY_A_FIBER,
      .share = TO_ALL,
-     .tries = true,
-     .without = {[NO_BARGING] = AT_THE_SAME_TIME}},
+     .tries = true},
     {.name = "cache_get, taking over",
      .setup = cache_whose_filler_is_cancelled,
      .wait = gets,

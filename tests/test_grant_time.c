@@ -18,8 +18,7 @@
 
 #include "grant.h"
 
-#define AT_THE_SAME_TIME "all wake at the same moment"
-#define NO_LINE          "each tick goes to one, and no line is promised"
+#define NO_LINE "each tick goes to one, and no line is promised"
 
 static weft_event never;
 
@@ -126,27 +125,23 @@ static const struct grant_row rows[] = {
      .setup = nothing,
      .wait = sleeps_until,
      .pace = BY_TIME,
-     .share = TO_ALL,
-     .without = {[NO_BARGING] = AT_THE_SAME_TIME}},
+     .share = TO_ALL},
     {.name = "sleep",
      .setup = nothing,
      .wait = sleeps,
      .pace = BY_TIME,
-     .share = TO_ALL,
-     .without = {[NO_BARGING] = AT_THE_SAME_TIME}},
+     .share = TO_ALL},
     {.name = "select time",
      .setup = nothing,
      .wait = selects_a_moment,
      .pace = BY_TIME,
-     .share = TO_ALL,
-     .without = {[NO_BARGING] = AT_THE_SAME_TIME}},
+     .share = TO_ALL},
     {.name = "retry",
      .setup = nothing,
      .wait = tries_again,
      .pace = BY_TIME,
      .share = TO_ALL,
-     .without = {[DEADLINE_AT_THE_GRANT] = "it does not wait for a deadline",
-                 [NO_BARGING] = AT_THE_SAME_TIME}},
+     .without = {[DEADLINE_AT_THE_GRANT] = "it does not wait for a deadline"}},
     {.name = "ratelimit_wait",
      .setup = nothing_in_the_bucket,
      .wait = waits_for_its_turn,
@@ -159,10 +154,7 @@ static const struct grant_row rows[] = {
      .left = ticks_left,
      .want = 1,
      .pace = BY_TIME,
-     .without = {[WITH_ANOTHER] = NO_LINE,
-                 [HEAD_CANCELLED] = NO_LINE,
-                 [ALL_BUT_ONE_CANCELLED] = NO_LINE,
-                 [NO_BARGING] = NO_LINE}},
+     .without = {GRANT_ALONE(NO_LINE)}},
 };
 
 GRANT_TESTS(rows)

@@ -14,59 +14,16 @@
 
 #include <string.h>
 
+#include "deadlock.h"
+#include "fibers.h"
 #include "harness.h"
-#include "process.h"
+#include "open.h"
 #include "starve.h"
 #include "sweep.h"
+#include "unhandled.h"
+#include "work.h"
 
 /* ---- children ----------------------------------------------------------- */
-
-struct child {
-    weft_time after;   /* sleeps so long, and then */
-    int code;          /* ends with this; but when it is cancelled */
-    weft_time cleanup; /* it cleans up for so long, */
-    int late;          /* and ends with this, unless it is 0 */
-    unsigned ran, struck;
-    bool has_reason;
-    weft_reason reason;
-};
-
-#define ENDS(ns, result)                                                       \
-    {                                                                          \
-        .after = (ns), .code = (result)                                        \
-    }
-#define FOR_EVER                                                               \
-    {                                                                          \
-        .after = WEFT_FOREVER                                                  \
-    }
-
-static int lives(void *arg)
-{
-    struct child *c = arg;
-    c->ran++;
-    int rc = weft_sleep(c->after), shielded = 0;
-    if (rc != -ECANCELED) return c->code;
-    c->struck++;
-    c->has_reason = weft_cancel_reason() != NULL;
-    if (c->has_reason) c->reason = *weft_cancel_reason();
-    if (c->cleanup > 0)
-        WEFT_SHIELD(shielded, WEFT_SEC(100))
-            shielded = weft_sleep(c->cleanup);
-    CHECK_EQ(shielded, 0);
-    return c->late ? c->late : rc;
-}
-
-static int fails_with_words(void *arg)
-{
-    int err = weft_sleep(WEFT_MSEC(1));
-    return err < 0 ? err : weft_fail(-EPROTO, "no %s today", (char *)arg);
-}
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep_until(WEFT_FOREVER);
-}
 
 /* What a task is before its spawn does not matter: it is filled in there. */
 static void scribble(weft_task *t)
@@ -79,18 +36,6 @@ static void spawn(weft_nursery *n, weft_task *t, weft_fn fn, void *arg)
     const weft_spawn_opts o = {.task = t};
     scribble(t);
     CHECK_EQ(weft_spawn_ex(n, fn, arg, &o), 0);
-}
-
-static void open_nursery(weft_nursery *n, weft_policy policy)
-{
-    const weft_nursery_opts o = {.policy = policy};
-    CHECK_EQ(weft_nursery_open(n, &o), 0);
-}
-
-static void open_scope(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
 }
 
 static void check_outcome(weft_task *t, weft_status status, int rc)
@@ -110,9 +55,9 @@ TEST(wai_01_a_cancelled_child_is_not_taken_for_a_cancelled_joiner)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = FOR_EVER;
+    struct work c = FOR_EVER;
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     weft_task_cancel(&t, -EINTR, "no longer wanted");
     check_outcome(&t, WEFT_CANCELLED, -ECANCELED);
@@ -124,10 +69,10 @@ TEST(wai_02_a_join_that_expires_leaves_the_child_alone)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(WEFT_MSEC(10), 6);
+    struct work c = ENDS(WEFT_MSEC(10), 6);
     int rc;
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     WEFT_FAIL_AFTER(rc, WEFT_MSEC(5)) {
         rc = weft_join(&t, NULL);
         CHECK_EQ(rc, -ECANCELED);
@@ -230,10 +175,10 @@ TEST(wai_12_cancelling_one_child_leaves_its_sibling_and_the_nursery_alone)
 {
     weft_nursery n;
     weft_task t[2];
-    struct child a = FOR_EVER, b = ENDS(WEFT_MSEC(5), 0);
+    struct work a = FOR_EVER, b = ENDS(WEFT_MSEC(5), 0);
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t[0], lives, &a);
-    spawn(&n, &t[1], lives, &b);
+    spawn(&n, &t[0], works, &a);
+    spawn(&n, &t[1], works, &b);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     weft_task_cancel(&t[0], -EIO, "alone");
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
@@ -251,12 +196,12 @@ TEST(a_task_may_be_joined_again_and_after_the_close)
 {
     weft_nursery n;
     weft_task t[3];
-    struct child ok = ENDS(0, 3), bad = ENDS(WEFT_MSEC(1), -EIO);
-    struct child stopped = FOR_EVER;
+    struct work ok = ENDS(0, 3), bad = ENDS(WEFT_MSEC(1), -EIO);
+    struct work stopped = FOR_EVER;
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t[0], lives, &ok);
-    spawn(&n, &t[1], lives, &bad);
-    spawn(&n, &t[2], lives, &stopped);
+    spawn(&n, &t[0], works, &ok);
+    spawn(&n, &t[1], works, &bad);
+    spawn(&n, &t[2], works, &stopped);
     CHECK_EQ(weft_nursery_close(&n, 0), -EIO);
     for (int i = 0; i < 3; i++) {
         check_outcome(&t[0], WEFT_OK, 3);
@@ -284,28 +229,28 @@ TEST(a_task_whose_spawn_failed_was_never_spawned)
     const weft_nursery_opts one = {.limit = 1};
     const weft_spawn_opts o = {.task = &t};
     const weft_spawn_opts unless = {.task = &t, .unless_cancelled = true};
-    struct child c = ENDS(WEFT_MSEC(1), 0);
+    struct work c = ENDS(WEFT_MSEC(1), 0);
 
     CHECK_EQ(weft_nursery_open(&n, &one), 0);
     scribble(&t);
-    CHECK_EQ(weft_spawn_copy_ex(&n, lives, large, sizeof large, &o), -E2BIG);
+    CHECK_EQ(weft_spawn_copy_ex(&n, works, large, sizeof large, &o), -E2BIG);
     CHECK_EQ(weft_join(&t, NULL), -EINVAL);
     CHECK(!weft_task_done(&t));
 
-    CHECK_EQ(weft_spawn(&n, lives, &c), 0);
+    CHECK_EQ(weft_spawn(&n, works, &c), 0);
     scribble(&t);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &o), -EAGAIN);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &o), -EAGAIN);
     CHECK_EQ(weft_join(&t, NULL), -EINVAL);
     CHECK(!weft_task_done(&t));
     CHECK_EQ(weft_sleep(WEFT_MSEC(2)), 0);
 
     weft_nursery_cancel(&n, 0, NULL);
     scribble(&t);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &unless), -ECANCELED);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &unless), -ECANCELED);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(weft_join(&t, NULL), -EINVAL);
     scribble(&t);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &o), -ESHUTDOWN);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &o), -ESHUTDOWN);
     CHECK_EQ(weft_join(&t, NULL), -EINVAL);
     CHECK(!weft_task_done(&t));
     CHECK_EQ(c.ran, 1);
@@ -317,18 +262,18 @@ TEST(a_spawner_that_gave_up_waiting_left_no_task)
     weft_task t;
     const weft_nursery_opts one = {.limit = 1};
     const weft_spawn_opts o = {.task = &t};
-    struct child c = ENDS(WEFT_MSEC(5), 0);
+    struct work c = ENDS(WEFT_MSEC(5), 0);
     int rc;
     CHECK_EQ(weft_nursery_open(&n, &one), 0);
     open_nursery(&m, WEFT_FAIL_FAST);
-    CHECK_EQ(weft_spawn(&n, lives, &c), 0);
+    CHECK_EQ(weft_spawn(&n, works, &c), 0);
     scribble(&t);
     WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(1)) {
-        rc = weft_spawn_wait_ex(&n, lives, &c, &o);
+        rc = weft_spawn_wait_ex(&n, works, &c, &o);
         CHECK_EQ(rc, -ECANCELED);
     }
     CHECK_EQ(weft_join(&t, NULL), -EINVAL);
-    CHECK_EQ(weft_spawn_wait_ex(&n, lives, &c, &o), 0);
+    CHECK_EQ(weft_spawn_wait_ex(&n, works, &c, &o), 0);
     check_outcome(&t, WEFT_OK, 0);
     CHECK_EQ(weft_nursery_close(&m, 0), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -339,12 +284,12 @@ TEST(a_task_that_ended_and_whose_second_spawn_failed_is_none)
     weft_nursery n;
     weft_task t;
     const weft_spawn_opts o = {.task = &t};
-    struct child c = ENDS(0, 1);
+    struct work c = ENDS(0, 1);
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     check_outcome(&t, WEFT_OK, 1);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &o), -ESHUTDOWN);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &o), -ESHUTDOWN);
     CHECK_EQ(weft_join(&t, NULL), -EINVAL);
 }
 
@@ -354,12 +299,12 @@ TEST(a_task_that_ended_and_found_no_place_the_second_time_is_none)
     weft_task t;
     const weft_nursery_opts one = {.limit = 1};
     const weft_spawn_opts o = {.task = &t};
-    struct child quick = ENDS(0, 1), slow = ENDS(WEFT_MSEC(5), 0);
+    struct work quick = ENDS(0, 1), slow = ENDS(WEFT_MSEC(5), 0);
     CHECK_EQ(weft_nursery_open(&n, &one), 0);
-    spawn(&n, &t, lives, &quick);
+    spawn(&n, &t, works, &quick);
     check_outcome(&t, WEFT_OK, 1);
-    CHECK_EQ(weft_spawn_wait(&n, lives, &slow), 0);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &quick, &o), -EAGAIN);
+    CHECK_EQ(weft_spawn_wait(&n, works, &slow), 0);
+    CHECK_EQ(weft_spawn_ex(&n, works, &quick, &o), -EAGAIN);
     CHECK(!weft_task_done(&t));
     CHECK_EQ(weft_join(&t, NULL), -EINVAL);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -370,13 +315,13 @@ TEST(a_task_that_ended_and_whose_second_spawner_was_cancelled_is_none)
     weft_nursery n;
     weft_task t;
     const weft_spawn_opts o = {.task = &t};
-    struct child c = ENDS(0, 1);
+    struct work c = ENDS(0, 1);
     int rc;
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     check_outcome(&t, WEFT_OK, 1);
     WEFT_MOVE_ON_AFTER(rc, 0) {
-        rc = weft_spawn_wait_ex(&n, lives, &c, &o);
+        rc = weft_spawn_wait_ex(&n, works, &c, &o);
         CHECK_EQ(rc, -ECANCELED);
     }
     CHECK(!weft_task_done(&t));
@@ -396,8 +341,8 @@ TEST(a_task_can_serve_again_after_the_close)
     uint64_t first = weft_task_id(&t);
     open_nursery(&n, WEFT_FAIL_FAST);
     const weft_spawn_opts again = {.task = &t};
-    struct child c = ENDS(WEFT_MSEC(1), 4);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &again), 0);
+    struct work c = ENDS(WEFT_MSEC(1), 4);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &again), 0);
     CHECK(!weft_task_done(&t));
     CHECK_EQ(weft_join(&t, &o), 0);
     CHECK_EQ(o.status, WEFT_OK);
@@ -413,13 +358,12 @@ TEST(in_a_cancelled_scope_even_an_ended_task_is_not_joined)
     weft_task t, none = {0};
     weft_scope s;
     weft_outcome o = {WEFT_FAILED, 7, NULL};
-    struct child c = ENDS(0, 3);
+    struct work c = ENDS(0, 3);
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     CHECK(weft_task_done(&t));
-    open_scope(&s);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_join(&t, &o), -ECANCELED);
     CHECK_EQ(weft_join(&none, &o), -ECANCELED);
     CHECK_EQ(o.rc, 7);
@@ -432,10 +376,10 @@ TEST(a_task_of_a_cancelled_nursery_is_cancelled)
 {
     weft_nursery outer, n;
     weft_task t;
-    struct child c = {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(3)};
+    struct work c = {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(3)};
     open_nursery(&outer, WEFT_FAIL_FAST);
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     struct joiner j = {.task = &t, .result = 1};
     CHECK_EQ(weft_spawn(&outer, joins, &j), 0);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
@@ -459,10 +403,10 @@ TEST(a_fiber_may_join_its_sibling_the_child_of_another_and_an_uncle)
 {
     weft_nursery n, m;
     weft_task t, u;
-    struct child c = ENDS(WEFT_MSEC(5), 9);
+    struct work c = ENDS(WEFT_MSEC(5), 9);
     open_nursery(&n, WEFT_FAIL_FAST);
     open_nursery(&m, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     spawn(&n, &u, joins_and_says, &t); /* a sibling */
     weft_job nephew = {.fn = joins_and_says, .arg = &t};
     CHECK_EQ(weft_gather(&nephew, 1, NULL), 0);
@@ -604,11 +548,11 @@ TEST_FIFO(a_join_granted_before_the_cancellation_is_granted)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(WEFT_MSEC(5), 7);
+    struct work c = ENDS(WEFT_MSEC(5), 7);
     struct joiner j = {.task = &t, .result = 1};
     struct strike s = {WEFT_MSEC(5), &j.scope};
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c); /* ends at 5, and the joiner is ready, */
+    spawn(&n, &t, works, &c); /* ends at 5, and the joiner is ready, */
     CHECK_EQ(weft_spawn(&n, joins, &j), 0);
     CHECK_EQ(weft_spawn(&n, strikes, &s), 0); /* but this one comes first */
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -620,12 +564,12 @@ TEST_FIFO(a_join_cancelled_before_the_end_is_cancelled)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(WEFT_MSEC(5), 7);
+    struct work c = ENDS(WEFT_MSEC(5), 7);
     struct joiner j = {.task = &t, .result = 1, .outcome = {.rc = 99}};
     struct strike s = {WEFT_MSEC(5), &j.scope};
     open_nursery(&n, WEFT_FAIL_FAST);
     CHECK_EQ(weft_spawn(&n, strikes, &s), 0);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     CHECK_EQ(weft_spawn(&n, joins, &j), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(j.result, -ECANCELED);
@@ -636,14 +580,14 @@ TEST(when_both_come_at_one_moment_the_outcome_is_there_or_untouched)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(WEFT_MSEC(5), 7);
+    struct work c = ENDS(WEFT_MSEC(5), 7);
     struct joiner j[8];
     struct strike s[8];
     open_nursery(&n, WEFT_FAIL_FAST);
     for (int i = 0; i < 8; i++) {
         j[i] = (struct joiner){.task = &t, .result = 1, .outcome.rc = 99};
         s[i] = (struct strike){WEFT_MSEC(5), &j[i].scope};
-        if (i == 4) spawn(&n, &t, lives, &c);
+        if (i == 4) spawn(&n, &t, works, &c);
         CHECK_EQ(weft_spawn(&n, strikes, &s[i]), 0);
     }
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
@@ -661,10 +605,10 @@ TEST(joiners_that_left_do_not_keep_the_others_from_waking)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(WEFT_MSEC(9), 7);
+    struct work c = ENDS(WEFT_MSEC(9), 7);
     struct joiner j[5];
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     for (int i = 0; i < 5; i++) {
         j[i] = (struct joiner){.task = &t, .result = 1};
         CHECK_EQ(weft_spawn(&n, joins, &j[i]), 0);
@@ -683,11 +627,11 @@ TEST_FIFO(joiners_wake_in_the_order_in_which_they_came)
 {
     weft_nursery n;
     weft_task t, who[3];
-    struct child c = ENDS(WEFT_MSEC(5), 7);
+    struct work c = ENDS(WEFT_MSEC(5), 7);
     weft_doneq q;
     weft_doneq_init(&q);
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     for (int i = 0; i < 3; i++) {
         const weft_spawn_opts o = {.task = &who[i], .doneq = &q};
         CHECK_EQ(weft_spawn_ex(&n, joins_and_says, &t, &o), 0);
@@ -743,7 +687,7 @@ TEST(the_record_lives_as_long_as_the_task_under_every_policy)
         CHECK_STR(o.err->msg, "no bread today");
         CHECK_STR(o.err->name, "baker");
         CHECK_EQ(o.err->fiber, weft_task_id(&t));
-        CHECK(strstr(o.err->file, "test_join.c") != NULL);
+        CHECK(strstr(o.err->file, "fibers.h") != NULL);
         CHECK(o.err->next == NULL); /* it is one failure, not the group */
         CHECK_EQ(weft_join(&t, &again), 0);
         CHECK_PTR(again.err, o.err);
@@ -788,24 +732,17 @@ TEST(what_hangs_off_the_record_of_a_task_is_not_gone_either)
     }
 }
 
-static unsigned unhandled;
-
-static void count_unhandled(const weft_error *e)
-{
-    CHECK_EQ(e->code, -EPROTO);
-    unhandled++;
-}
-
 TEST(a_supervised_failure_goes_to_the_hook_once_task_or_not)
 {
     weft_nursery n;
     weft_task t;
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     open_nursery(&n, WEFT_SUPERVISE);
     spawn(&n, &t, fails_with_words, "bread");
     check_outcome(&t, WEFT_FAILED, -EPROTO);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(unhandled, 1);
+    CHECK_EQ(unhandled_code, -EPROTO);
     weft_on_unhandled(NULL);
 }
 
@@ -826,9 +763,9 @@ TEST(ecanceled_for_no_reason_is_a_failed_task)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(0, -ECANCELED);
+    struct work c = ENDS(0, -ECANCELED);
     open_nursery(&n, WEFT_COLLECT);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     check_outcome(&t, WEFT_FAILED, -ECANCELED);
     CHECK_EQ(weft_nursery_close(&n, 0), -ECANCELED);
     CHECK_EQ(weft_checkpoint(), 0);
@@ -869,10 +806,10 @@ TEST(the_child_can_read_who_cancelled_it_and_why)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = FOR_EVER;
+    struct work c = FOR_EVER;
     static const char why[] = "the user went away";
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     CHECK_EQ(weft_sleep(WEFT_MSEC(3)), 0);
     weft_task_cancel(&t, -EPIPE, why);
     CHECK_EQ(weft_nursery_close(&n, 5), 5);
@@ -887,9 +824,9 @@ TEST(the_first_cancellation_of_a_task_stays)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = FOR_EVER;
+    struct work c = FOR_EVER;
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     CHECK_EQ(weft_sleep(WEFT_MSEC(3)), 0);
     weft_task_cancel(&t, -EPIPE, "first");
     weft_task_cancel(&t, -EIO, "second");
@@ -907,9 +844,9 @@ TEST(a_child_cancelled_before_it_ran_runs_all_the_same)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(0, 0);
+    struct work c = ENDS(0, 0);
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     weft_task_cancel(&t, -EPIPE, "before");
     CHECK_EQ(c.ran, 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -923,12 +860,12 @@ TEST(cancelling_what_has_ended_changes_nothing)
 {
     weft_nursery n;
     weft_task t[2];
-    struct child c = ENDS(0, 3), d = ENDS(WEFT_MSEC(5), 0);
+    struct work c = ENDS(0, 3), d = ENDS(WEFT_MSEC(5), 0);
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t[0], lives, &c);
+    spawn(&n, &t[0], works, &c);
     CHECK_EQ(weft_join(&t[0], NULL), 0);
     /* Its memory may be another fiber's by now. */
-    spawn(&n, &t[1], lives, &d);
+    spawn(&n, &t[1], works, &d);
     weft_task_cancel(&t[0], -EIO, NULL);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     weft_task_cancel(&t[0], -EIO, NULL);
@@ -942,9 +879,9 @@ TEST(a_child_that_ignores_its_cancellation_has_succeeded)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = {.after = WEFT_FOREVER, .late = 8};
+    struct work c = {.after = WEFT_FOREVER, .late = 8};
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     weft_task_cancel(&t, -EIO, NULL);
     check_outcome(&t, WEFT_OK, 8);
     CHECK_EQ(weft_nursery_close(&n, 2), 2);
@@ -954,19 +891,20 @@ TEST(a_child_that_fails_when_cancelled_has_failed)
 {
     static const weft_policy policies[] = {WEFT_FAIL_FAST, WEFT_COLLECT,
                                            WEFT_SUPERVISE};
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     for (int i = 0; i < 3; i++) {
         weft_nursery n;
         weft_task t;
-        struct child c = {.after = WEFT_FOREVER, .late = -EPROTO};
+        struct work c = {.after = WEFT_FOREVER, .late = -EPROTO};
         open_nursery(&n, policies[i]);
-        spawn(&n, &t, lives, &c);
+        spawn(&n, &t, works, &c);
         weft_task_cancel(&t, -EIO, NULL);
         int rc = weft_nursery_close(&n, 0);
         CHECK_EQ(rc, policies[i] == WEFT_SUPERVISE ? 0 : -EPROTO);
         check_outcome(&t, WEFT_FAILED, -EPROTO);
     }
     CHECK_EQ(unhandled, 1);
+    CHECK_EQ(unhandled_code, -EPROTO);
     weft_on_unhandled(NULL);
 }
 
@@ -974,14 +912,14 @@ TEST(a_cancelled_task_is_no_failure_under_any_policy)
 {
     static const weft_policy policies[] = {WEFT_FAIL_FAST, WEFT_COLLECT,
                                            WEFT_SUPERVISE};
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     for (int i = 0; i < 3; i++) {
         weft_nursery n;
         weft_task t;
-        struct child c = FOR_EVER, d = ENDS(WEFT_MSEC(5), 0);
+        struct work c = FOR_EVER, d = ENDS(WEFT_MSEC(5), 0);
         open_nursery(&n, policies[i]);
-        spawn(&n, &t, lives, &c);
-        CHECK_EQ(weft_spawn(&n, lives, &d), 0);
+        spawn(&n, &t, works, &c);
+        CHECK_EQ(weft_spawn(&n, works, &d), 0);
         CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
         weft_task_cancel(&t, -EIO, NULL);
         check_outcome(&t, WEFT_CANCELLED, -ECANCELED);
@@ -992,7 +930,7 @@ TEST(a_cancelled_task_is_no_failure_under_any_policy)
     weft_on_unhandled(NULL);
 }
 
-static struct child grand[2];
+static struct work grand[2];
 static int closed_with;
 
 static int has_children(void *arg)
@@ -1000,8 +938,8 @@ static int has_children(void *arg)
     weft_nursery n;
     (void)arg;
     open_nursery(&n, WEFT_FAIL_FAST);
-    CHECK_EQ(weft_spawn(&n, lives, &grand[0]), 0);
-    CHECK_EQ(weft_spawn(&n, lives, &grand[1]), 0);
+    CHECK_EQ(weft_spawn(&n, works, &grand[0]), 0);
+    CHECK_EQ(weft_spawn(&n, works, &grand[1]), 0);
     int rc = weft_sleep(WEFT_MSEC(2));
     CHECK_EQ(rc, 0);
     closed_with = weft_nursery_close(&n, 0);
@@ -1013,8 +951,8 @@ TEST(all_that_a_cancelled_task_has_started_is_cancelled_for_its_reason)
     weft_nursery n;
     weft_task t;
     weft_time start = weft_now();
-    grand[0] = (struct child){.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(4)};
-    grand[1] = (struct child)FOR_EVER;
+    grand[0] = (struct work){.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(4)};
+    grand[1] = (struct work)FOR_EVER;
     open_nursery(&n, WEFT_FAIL_FAST);
     spawn(&n, &t, has_children, NULL);
     CHECK_EQ(weft_sleep(WEFT_MSEC(5)), 0); /* it waits in close */
@@ -1036,7 +974,7 @@ static int spawns_when_cancelled(void *arg)
     int err = waits_for_ever(NULL), rc;
     CHECK_EQ(err, -ECANCELED);
     WEFT_NURSERY(n, rc)
-        rc = weft_spawn(&n, lives, arg);
+        rc = weft_spawn(&n, works, arg);
     CHECK_EQ(rc, -ECANCELED);
     return rc;
 }
@@ -1045,7 +983,7 @@ TEST(what_a_cancelled_task_starts_starts_cancelled)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(0, 0);
+    struct work c = ENDS(0, 0);
     open_nursery(&n, WEFT_FAIL_FAST);
     spawn(&n, &t, spawns_when_cancelled, &c);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
@@ -1115,9 +1053,9 @@ TEST(a_cancelled_nursery_is_outside_of_a_cancelled_task)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(5)};
+    struct work c = {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(5)};
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     weft_task_cancel(&t, -EPIPE, "the task");
     weft_nursery_cancel(&n, -EINTR, "the nursery");
@@ -1130,9 +1068,9 @@ TEST(a_task_cancelled_in_a_cancelled_nursery_sees_the_nurserys_reason)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = FOR_EVER;
+    struct work c = FOR_EVER;
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     weft_nursery_cancel(&n, -EINTR, "the nursery");
     weft_task_cancel(&t, -EPIPE, "the task");
     CHECK_EQ(weft_nursery_close(&n, 0), -EINTR);
@@ -1150,10 +1088,10 @@ TEST(cancelling_a_joiner_leaves_the_joined_one_alone)
 {
     weft_nursery n;
     weft_task t, u;
-    struct child c = ENDS(WEFT_MSEC(9), 2);
+    struct work c = ENDS(WEFT_MSEC(9), 2);
     struct joiner j = {.task = &t, .result = 1};
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     spawn(&n, &u, joins_the_given, &j);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     weft_task_cancel(&u, 0, NULL);
@@ -1168,10 +1106,10 @@ TEST(a_daemon_with_a_task_ends_cancelled)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = FOR_EVER;
+    struct work c = FOR_EVER;
     const weft_spawn_opts o = {.task = &t, .daemon = true};
     open_nursery(&n, WEFT_FAIL_FAST);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &o), 0);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &o), 0);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     CHECK_EQ(weft_nursery_close(&n, 6), 6);
     CHECK_EQ(c.reason.kind, WEFT_R_DAEMON);
@@ -1182,11 +1120,11 @@ TEST(a_daemon_cancelled_alone_leaves_the_others)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = FOR_EVER, d = ENDS(WEFT_MSEC(5), 0);
+    struct work c = FOR_EVER, d = ENDS(WEFT_MSEC(5), 0);
     const weft_spawn_opts o = {.task = &t, .daemon = true};
     open_nursery(&n, WEFT_FAIL_FAST);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &o), 0);
-    CHECK_EQ(weft_spawn(&n, lives, &d), 0);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &o), 0);
+    CHECK_EQ(weft_spawn(&n, works, &d), 0);
     weft_task_cancel(&t, -EIO, NULL);
     CHECK_EQ(weft_nursery_close(&n, 6), 6);
     CHECK_EQ(c.reason.kind, WEFT_R_EXPLICIT);
@@ -1198,14 +1136,14 @@ TEST(a_place_is_free_when_a_cancelled_task_has_ended)
     weft_nursery n;
     weft_task t;
     const weft_nursery_opts one = {.limit = 1};
-    struct child c = {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(2)};
-    struct child d = ENDS(0, 0);
+    struct work c = {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(2)};
+    struct work d = ENDS(0, 0);
     weft_time start = weft_now();
     CHECK_EQ(weft_nursery_open(&n, &one), 0);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     weft_task_cancel(&t, 0, NULL);
-    CHECK_EQ(weft_spawn(&n, lives, &d), -EAGAIN);
-    CHECK_EQ(weft_spawn_wait(&n, lives, &d), 0);
+    CHECK_EQ(weft_spawn(&n, works, &d), -EAGAIN);
+    CHECK_EQ(weft_spawn_wait(&n, works, &d), 0);
     CHECK_EQ(weft_now() - start, WEFT_MSEC(2));
     CHECK(weft_task_done(&t));
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -1214,14 +1152,14 @@ TEST(a_place_is_free_when_a_cancelled_task_has_ended)
 static int gets_ready(void *arg)
 {
     CHECK_EQ(weft_started(arg), 0);
-    return lives(arg);
+    return works(arg);
 }
 
 TEST(a_task_of_weft_start_is_joined_and_cancelled_like_any)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = FOR_EVER;
+    struct work c = FOR_EVER;
     const weft_spawn_opts o = {.task = &t};
     void *value = NULL;
     scribble(&t);
@@ -1237,7 +1175,7 @@ TEST(a_task_of_weft_start_is_joined_and_cancelled_like_any)
 
 static int never_gets_ready(void *arg)
 {
-    return lives(arg);
+    return works(arg);
 }
 
 static int cancels_the_starting(void *arg)
@@ -1251,7 +1189,7 @@ TEST(a_task_cancelled_before_it_was_ready_does_not_cancel_its_starter)
 {
     weft_nursery n, m;
     weft_task t;
-    struct child c = FOR_EVER;
+    struct work c = FOR_EVER;
     const weft_spawn_opts o = {.task = &t};
     scribble(&t);
     open_nursery(&m, WEFT_FAIL_FAST);
@@ -1286,12 +1224,12 @@ TEST(on_exit_may_cancel_a_task)
 {
     weft_nursery n;
     weft_task t[2];
-    struct child a = ENDS(WEFT_MSEC(1), 3), b = FOR_EVER;
+    struct work a = ENDS(WEFT_MSEC(1), 3), b = FOR_EVER;
     const weft_nursery_opts o = {.on_exit = cancels_the_other, .user = &t[0]};
     other_task = &t[1];
     CHECK_EQ(weft_nursery_open(&n, &o), 0);
-    spawn(&n, &t[0], lives, &a);
-    spawn(&n, &t[1], lives, &b);
+    spawn(&n, &t[0], works, &a);
+    spawn(&n, &t[1], works, &b);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     check_outcome(&t[0], WEFT_OK, 3);
     check_outcome(&t[1], WEFT_CANCELLED, -ECANCELED);
@@ -1313,10 +1251,10 @@ TEST(a_deferred_function_may_join)
 {
     weft_nursery n, m;
     weft_task t, u;
-    struct child c = ENDS(WEFT_MSEC(5), 0);
+    struct work c = ENDS(WEFT_MSEC(5), 0);
     open_nursery(&m, WEFT_FAIL_FAST);
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&m, &t, lives, &c);
+    spawn(&m, &t, works, &c);
     spawn(&n, &u, defers_a_join, &t);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
     weft_task_cancel(&u, 0, NULL);
@@ -1392,11 +1330,11 @@ TEST(a_task_goes_with_a_copied_argument)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(WEFT_MSEC(1), 6);
+    struct work c = ENDS(WEFT_MSEC(1), 6);
     const weft_spawn_opts o = {.task = &t};
     scribble(&t);
     open_nursery(&n, WEFT_FAIL_FAST);
-    CHECK_EQ(weft_spawn_copy_ex(&n, lives, &c, sizeof c, &o), 0);
+    CHECK_EQ(weft_spawn_copy_ex(&n, works, &c, sizeof c, &o), 0);
     c.code = 7;
     check_outcome(&t, WEFT_OK, 6);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -1404,23 +1342,14 @@ TEST(a_task_goes_with_a_copied_argument)
 
 /* ---- fairness, deadlocks ------------------------------------------------ */
 
-static int shows_that_it_runs(void *arg)
-{
-    for (;;) {
-        int err = weft_yield();
-        if (err < 0) return err;
-        ++*(unsigned *)arg;
-    }
-}
-
 TEST(joining_what_has_ended_over_and_over_lets_others_run)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = ENDS(0, 0);
+    struct work c = ENDS(0, 0);
     unsigned turns = 0;
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, lives, &c);
+    spawn(&n, &t, works, &c);
     CHECK_EQ(weft_join(&t, NULL), 0);
     CHECK_EQ(weft_spawn(&n, shows_that_it_runs, &turns), 0);
     for (int i = 0; i < 1300; i++) {
@@ -1443,19 +1372,9 @@ static int joins_in_a_circle(void *arg)
     return weft_nursery_close(&n, 0);
 }
 
-static void runs_the_circle(void *arg)
-{
-    const weft_run_opts o = {.virtual_clock = true};
-    (void)arg;
-    CHECK_EQ(weft_run(joins_in_a_circle, NULL, &o), -EDEADLK);
-}
-
 TEST_PLAIN(two_that_join_each_other_are_a_deadlock)
 {
-    static struct ending e;
-    run_in_process(runs_the_circle, NULL, &e);
-    CHECK_EQ(e.status, 0);
-    CHECK(strstr(e.said, "deadlock") != NULL);
+    (void)deadlock_circle(joins_in_a_circle);
 }
 
 TEST(a_deadline_at_the_moment_of_the_end_comes_first)
@@ -1463,10 +1382,10 @@ TEST(a_deadline_at_the_moment_of_the_end_comes_first)
     for (int i = 0; i < 2; i++) {
         weft_nursery n;
         weft_task t;
-        struct child c = ENDS(WEFT_MSEC(5), 7);
+        struct work c = ENDS(WEFT_MSEC(5), 7);
         int rc;
         open_nursery(&n, WEFT_FAIL_FAST);
-        spawn(&n, &t, lives, &c);
+        spawn(&n, &t, works, &c);
         if (i) CHECK_EQ(weft_yield(), 0);
         /* Deadlines expire before the fibers of that moment run. */
         WEFT_FAIL_AFTER(rc, WEFT_MSEC(5))
@@ -1490,15 +1409,15 @@ static int reached;
 
 static int owns_three(void *arg)
 {
-    struct child c[3] = {ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(2), 2),
-                         ENDS(WEFT_MSEC(2), 3)};
+    struct work c[3] = {ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(2), 2),
+                        ENDS(WEFT_MSEC(2), 3)};
     int rc, spawned = 0;
     (void)arg;
     WEFT_NURSERY(n, rc) {
         for (; spawned < 3 && rc == 0; spawned++) {
             const weft_spawn_opts o = {.task = &swept[spawned]};
             scribble(&swept[spawned]);
-            rc = weft_spawn_ex(&n, lives, &c[spawned], &o);
+            rc = weft_spawn_ex(&n, works, &c[spawned], &o);
             if (rc < 0) break;
         }
         for (int i = spawned - 1; i >= 0 && rc == 0; i--) {

@@ -11,11 +11,13 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "chance.h"
+#include "deadlock.h"
+#include "dump.h"
+#include "fibers.h"
 #include "harness.h"
 #include "starve.h"
-#include "process.h"
 
 enum { WAITING = 99 };
 
@@ -316,10 +318,7 @@ TEST(the_running_fiber_by_its_address_is_the_running_fiber)
 
 static void run_alone(weft_fn fn, void *arg)
 {
-    weft_nursery n;
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, fn, arg), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(in_a_nursery(fn, arg), 0);
 }
 
 static int gives_back(void *arg)
@@ -500,19 +499,6 @@ TEST_DEATH(a_limiter_that_somebody_waits_for_is_not_initialised_again,
 
 /* --- who has it --- */
 
-static const char *dump(void)
-{
-    static char text[8192];
-    FILE *file = tmpfile();
-    CHECK(file != NULL);
-    weft_dump(fileno(file));
-    ssize_t n = pread(fileno(file), text, sizeof text - 1, 0);
-    CHECK(n >= 0);
-    text[n] = '\0';
-    (void)fclose(file);
-    return text;
-}
-
 /* Does a fiber wait in the limiter, and for this one? NULL: nobody named. */
 static void check_holder(const char *name)
 {
@@ -616,19 +602,10 @@ static int holds_it_and_joins(void *unused)
     return rc;
 }
 
-static void deadlocks_on_a_token(void *unused)
-{
-    (void)unused;
-    CHECK_EQ(weft_run(holds_it_and_joins, NULL, NULL), -EDEADLK);
-}
-
 TEST_PLAIN(a_borrower_and_its_waiter_make_a_circle)
 {
-    static struct ending e;
-    run_in_process(deadlocks_on_a_token, NULL, &e);
-    CHECK_EQ(e.status, 0);
-    const char *circle = strstr(e.said, "in a circle");
-    CHECK(circle && strstr(circle, "\"beggar\" parked"));
+    const char *circle = deadlock_circle(holds_it_and_joins);
+    CHECK(strstr(circle, "\"beggar\" parked"));
     CHECK(strstr(circle, "limiter") && strstr(circle, "\"miser\""));
 }
 
@@ -670,16 +647,6 @@ TEST(a_thousand_borrowers_are_all_known)
 /* --- random use, compared with a line and a set --- */
 
 enum { OBJECTS = 24, STEPS = 6000 };
-
-static uint64_t random_state;
-
-static unsigned random_below(unsigned limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 11) % limit);
-}
 
 static struct model {
     struct borrower actor[OBJECTS]; /* the fiber that waits for that object */
@@ -781,7 +748,7 @@ static void compare(void)
 
 static void one_step(weft_nursery *n)
 {
-    unsigned who = random_below(OBJECTS);
+    unsigned who = (unsigned)random_below(OBJECTS);
     switch (random_below(9)) {
     case 0:
     case 1:
@@ -797,7 +764,7 @@ static void one_step(weft_nursery *n)
         give_back(who);
         break;
     case 7:
-        m.total = random_below(12);
+        m.total = random_below(12u);
         weft_limiter_resize(&m.l, m.total);
         break;
     default:
@@ -812,7 +779,7 @@ static void one_step(weft_nursery *n)
 TEST(a_limiter_is_a_set_of_borrowers_and_a_line)
 {
     weft_nursery n;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     weft_limiter_init(&m.l, 0);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     for (int i = 0; i < STEPS; i++)

@@ -16,7 +16,9 @@
 
 #include <string.h>
 
+#include "chance.h"
 #include "harness.h"
+#include "open.h"
 #include "starve.h"
 #include "sweep.h"
 
@@ -671,8 +673,7 @@ static weft_scope left_open;
 static void leaves_a_scope_open(void *value)
 {
     (void)value;
-    weft_scope_init(&left_open);
-    CHECK_EQ(weft_scope_begin(&left_open), 0);
+    open_scope(&left_open);
 }
 
 static weft_key untidy = {.name = "untidy", .drop = leaves_a_scope_open};
@@ -960,9 +961,7 @@ TEST(a_spawn_that_fails_holds_nothing)
 TEST(locals_are_no_cancel_points)
 {
     weft_scope s;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     push(&color, &red);
     CHECK_EQ(weft_local_pop(&color), 0);
     CHECK_EQ(red.drops, 1);
@@ -986,16 +985,6 @@ TEST_PLAIN(outside_a_fiber_there_are_no_locals)
  * it stands in no list any more.
  */
 enum { ACTORS = 10, KEYS = 4, STEPS = 6000, BINDINGS = 24 };
-
-static uint64_t random_state;
-
-static unsigned random_below(unsigned limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 11) % limit);
-}
 
 static weft_key *const keys[KEYS] = {&color, &shape, &size, &own};
 static struct value values[STEPS];
@@ -1110,7 +1099,7 @@ TEST(random_bindings_are_seen_and_dropped_as_the_rules_say)
 {
     weft_nursery n;
     unsigned used = 0, steps = test_is_slow() ? STEPS / 6 : STEPS;
-    random_state = test_seed() * 2 + 1;
+    random_begin(test_seed());
     stage = &n;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     actors[0] = (struct actor){.alive = true};
@@ -1118,9 +1107,9 @@ TEST(random_bindings_are_seen_and_dropped_as_the_rules_say)
     for (unsigned step = 0; step < steps; step++) {
         struct actor *a = &actors[random_below(ACTORS)];
         if (!a->alive) continue;
-        unsigned dice = random_below(20);
-        a->key = random_below(KEYS);
-        a->whom = random_below(ACTORS);
+        unsigned dice = random_below(20u);
+        a->key = (unsigned)random_below(KEYS);
+        a->whom = (unsigned)random_below(ACTORS);
         a->what = dice < 8 ? PUSH : dice < 15 ? POP : dice < 19 ? SPAWN : END;
         if (a->what == END && a == &actors[0]) a->what = LOOK;
         if (a->what == SPAWN && actors[a->whom].alive) a->what = END;

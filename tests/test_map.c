@@ -11,14 +11,11 @@
 #include <string.h>
 
 #include "harness.h"
+#include "jobs.h"
+#include "open.h"
+#include "said.h"
 #include "starve.h"
 #include "sweep.h"
-
-static void open_scope(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
-}
 
 /* ---- map: what it calls ------------------------------------------------- */
 
@@ -394,27 +391,13 @@ static void discards(void *arg)
 
 static void make_jobs(weft_job *jobs, struct step *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        memset(&jobs[i], 0x5a, sizeof jobs[i]);
-        jobs[i].started = true;
-        jobs[i].fn = steps;
-        jobs[i].arg = &s[i];
-        jobs[i].discard = discards;
-    }
-}
-
-static void check_job(const weft_job *j, weft_status status, int rc)
-{
-    CHECK_EQ(j->started, true);
-    CHECK_EQ(j->status, status);
-    CHECK_EQ(j->rc, rc);
+    for (size_t i = 0; i < n; i++)
+        make_job(&jobs[i], steps, &s[i], discards);
 }
 
 static void check_not_started(const weft_job *j, const struct step *s)
 {
-    CHECK_EQ(j->started, false);
-    CHECK_EQ(j->status, WEFT_CANCELLED);
-    CHECK_EQ(j->rc, -ECANCELED);
+    check_no_start(j, -ECANCELED);
     CHECK_EQ(s->ran, 0);
     CHECK_EQ(s->discarded, 0);
 }
@@ -446,21 +429,13 @@ TEST(an_empty_batch_has_no_failures)
     CHECK_EQ(weft_batch(NULL, 0), 0);
 }
 
-static char text[16];
-
-static int says(void *arg)
-{
-    strcat(text, arg);
-    return 0;
-}
-
 TEST(a_batch_goes_in_the_order_of_the_array)
 {
     weft_job jobs[] = {{.fn = says, .arg = "a"},
                        {.fn = says, .arg = "b"},
                        {.fn = says, .arg = "c"}};
     CHECK_EQ(weft_batch(jobs, 3), 0);
-    CHECK_STR(text, "abc");
+    CHECK_STR(said, "abc");
 }
 
 TEST(a_batch_in_a_cancelled_scope_starts_nothing)
@@ -469,8 +444,7 @@ TEST(a_batch_in_a_cancelled_scope_starts_nothing)
     struct step s[2] = {ENDS(0, 0), ENDS(0, 0)};
     weft_job jobs[2];
     make_jobs(jobs, s, 2);
-    open_scope(&scope);
-    weft_scope_cancel(&scope, 0, NULL);
+    open_cancelled_scope(&scope);
     CHECK_EQ(weft_batch(jobs, 2), -ECANCELED);
     CHECK_EQ(weft_batch(NULL, 0), -ECANCELED);
     CHECK_EQ(weft_scope_end(&scope, -ECANCELED), 0);
@@ -640,15 +614,15 @@ static int maps_a_thing(size_t i, void *context)
 static int maps(void *arg)
 {
     const weft_gather_opts two = {.limit = 2};
-    int rc[6], made = 0, said = 0;
+    int rc[6], made = 0, saved = 0;
     garbage(rc, 6);
     int all = weft_map(6, maps_a_thing, &made, rc, arg ? &two : NULL);
     for (int i = 0; i < 6; i++) {
         CHECK(rc[i] == 1 || rc[i] == -ECANCELED ||
               (rc[i] == -ENOMEM && sweep_short_of_memory()));
-        said += rc[i] == 1;
+        saved += rc[i] == 1;
     }
-    CHECK_EQ(said, made);
+    CHECK_EQ(saved, made);
     if (!sweep_short_of_memory()) CHECK_EQ(all, made == 6 ? 0 : -ECANCELED);
     if (made == 6) CHECK_EQ(all, 0);
     return all;

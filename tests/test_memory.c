@@ -14,12 +14,12 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 
 #include "harness.h"
 #include "process.h"
 #include "sockets.h"
+#include "starve.h"
 
 /* ---- RLIMIT_AS ---------------------------------------------------------- */
 
@@ -148,65 +148,9 @@ static int scenario(void *unused)
     return rc;
 }
 
-struct plan {
-    enum wf_call call;
-    const char *which; /* WEFT_HOSTILE_NTH or WEFT_HOSTILE_AFTER */
-    int number;
-};
-
-enum { NO_FAILURE = 3 };
-
-static void run_to_plan(void *arg)
-{
-    const struct plan *plan = arg;
-    char text[16];
-    struct wf_leaks before, after;
-    (void)snprintf(text, sizeof text, "%d", (int)plan->call);
-    CHECK_EQ(setenv("WEFT_HOSTILE_CALL", text, 1), 0);
-    (void)snprintf(text, sizeof text, "%d", plan->number);
-    CHECK_EQ(setenv(plan->which, text, 1), 0);
-    const weft_run_opts o = {.virtual_clock = true};
-    wf_leaks_read(&before);
-    int rc = weft_run(scenario, NULL, &o);
-    wf_leaks_read(&after);
-    CHECK_EQ(after.fibers, before.fibers);
-    CHECK_EQ(after.descriptors, before.descriptors);
-    CHECK_EQ(after.timers, before.timers);
-    CHECK_EQ(after.bytes, before.bytes);
-    CHECK(rc <= 0);
-    if (rc == -EDEADLK) test_fail(__FILE__, __LINE__, "it hangs");
-    if (rc == 0) {
-        (void)fflush(NULL);
-        _exit(NO_FAILURE);
-    }
-}
-
-/* Fails the first, the second... until nothing fails for a long while. Some
- * failures cost nothing, such as that of an error's record. */
 static void sweep(enum wf_call call, const char *which)
 {
-    static struct ending e;
-    int quiet = 0, failed = 0;
-    for (int k = 1; quiet < 60 && k < 1000; k++) {
-        struct plan plan = {call, which, k};
-        run_in_process(run_to_plan, &plan, &e);
-        if (e.status == NO_FAILURE) {
-            quiet++;
-            continue;
-        }
-        quiet = 0;
-        failed++;
-        if (e.status != 0) {
-            (void)fprintf(stderr, "%s", e.said);
-            (void)fprintf(stderr, "%s=%d call %d: status %d, signal %d\n",
-                          which, k, (int)call, e.status, e.signal);
-            (void)fflush(NULL);
-            if (e.status == 1) _exit(1);
-            test_fail(__FILE__, __LINE__, "%s=%d call %d: signal %d", which, k,
-                      (int)call, e.signal);
-        }
-    }
-    CHECK(failed > 0);
+    CHECK(refuse_in_turn(scenario, call, which) > 0);
 }
 
 TEST_PLAIN(every_allocation_may_fail)

@@ -9,7 +9,9 @@
 
 #include <string.h>
 
+#include "fibers.h"
 #include "harness.h"
+#include "open.h"
 #include "process.h"
 
 static int turns;
@@ -26,8 +28,7 @@ struct locker {
 static int locks(void *arg)
 {
     struct locker *l = arg;
-    weft_scope_init(&l->scope);
-    CHECK_EQ(weft_scope_begin(&l->scope), 0);
+    open_scope(&l->scope);
     l->result = l->lock(l->mutex);
     l->turn = ++turns;
     l->next = weft_checkpoint();
@@ -219,11 +220,7 @@ static int locks_several_and_ends(void *arg)
 
 TEST(a_fiber_that_ends_leaves_only_the_mutexes_it_held)
 {
-    int rc;
-    WEFT_NURSERY(n, rc) {
-        rc = weft_spawn(&n, locks_several_and_ends, NULL);
-    }
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(locks_several_and_ends, NULL), 0);
     CHECK_EQ(weft_mutex_trylock(&several[0]), -EOWNERDEAD);
     CHECK_EQ(weft_mutex_trylock(&several[1]), 0);
     CHECK_EQ(weft_mutex_trylock(&several[2]), -EOWNERDEAD);
@@ -261,8 +258,7 @@ TEST(lock_nc_parks_in_a_scope_cancelled_before)
     WEFT_NURSERY(n, rc) {
         struct locker l = {.mutex = &m, .lock = weft_mutex_lock};
         CHECK_EQ(weft_spawn(&n, locks, &l), 0);
-        weft_scope_init(&s);
-        CHECK_EQ(weft_scope_begin(&s), 0);
+        open_scope(&s);
         CHECK_EQ(weft_yield(), 0);
         CHECK_EQ(weft_spawn(&n, locks_and_ends, &m), 0);
         CHECK_EQ(weft_yield(), 0);
@@ -279,9 +275,7 @@ TEST(mtx_07_a_locked_block_is_skipped_in_a_cancelled_scope)
     weft_scope s;
     bool entered = false;
     int rc = 1;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     WEFT_LOCKED(&m, rc) {
         entered = true;
     }

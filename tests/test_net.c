@@ -7,10 +7,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "harness.h"
+#include "open.h"
 #include "sockets.h"
 
 static char address[WEFT_ADDR_TEXT];
@@ -262,9 +262,7 @@ TEST_REAL(a_dial_in_a_cancelled_scope_opens_nothing)
 {
     weft_fd l = open_listener("127.0.0.1:0"), back;
     weft_scope s;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(dial_it(address), -ECANCELED);
     CHECK_EQ(weft_accept(l, &back, NULL), -ECANCELED);
     CHECK_EQ(weft_scope_end(&s, 0), 0);

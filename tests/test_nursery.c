@@ -5,23 +5,11 @@
 #include <weft/run.h>
 #include <weft/time.h>
 
-#include <string.h>
-
+#include "errors.h"
+#include "fibers.h"
 #include "harness.h"
-
-static char order[64];
-
-static int says(void *arg)
-{
-    strcat(order, arg);
-    return 0;
-}
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep_until(WEFT_FOREVER);
-}
+#include "open.h"
+#include "said.h"
 
 struct ending {
     weft_time after;
@@ -63,29 +51,15 @@ static int ignores_everything(void *arg)
     return 0;
 }
 
-static void check_errors(const int *codes, size_t n)
-{
-    const weft_error *e = weft_last_error();
-    for (size_t i = 0; i < n; i++, e = e->next) {
-        CHECK(e != NULL);
-        CHECK_EQ(e->code, codes[i]);
-    }
-    CHECK(e == NULL);
-}
-
-#define CHECK_ERRORS(...)                                                      \
-    check_errors((const int[]){__VA_ARGS__},                                   \
-                 sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
-
 TEST_FIFO(nur_01_children_start_in_order_once_the_body_waits)
 {
     weft_nursery n;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, says, "A"), 0);
     CHECK_EQ(weft_spawn(&n, says, "B"), 0);
-    strcat(order, "body");
+    say("body");
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "bodyAB");
+    CHECK_STR(said, "bodyAB");
 }
 
 TEST(nur_02_close_waits_for_the_clean_up_of_a_cancelled_child)
@@ -209,8 +183,7 @@ TEST(nur_12_finished_work_in_a_cancelled_scope_is_finished)
     weft_nursery n;
     bool ran = false;
 
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, ignores_everything, &ran), 0);
     weft_scope_cancel(&s, -EINTR, NULL);
@@ -227,13 +200,11 @@ TEST(nur_13_closing_an_empty_nursery_lets_others_run_and_is_no_cancel_point)
 
     CHECK_EQ(weft_nursery_open(&others, NULL), 0);
     CHECK_EQ(weft_spawn(&others, says, "other"), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_STR(order, "");
+    CHECK_STR(said, "");
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "other");
+    CHECK_STR(said, "other");
     CHECK_EQ(weft_scope_end(&s, 0), 0);
     CHECK_EQ(weft_nursery_close(&others, 0), 0);
 }
@@ -289,7 +260,7 @@ TEST(nur_17_a_child_cannot_close_its_nursery)
     CHECK_EQ(weft_yield(), 0);
     CHECK_EQ(weft_spawn(&n, says, "open"), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "open");
+    CHECK_STR(said, "open");
 }
 
 TEST(nur_18_nurseries_close_from_the_inside_out_and_once)
@@ -299,7 +270,7 @@ TEST(nur_18_nurseries_close_from_the_inside_out_and_once)
     CHECK_EQ(weft_nursery_open(&inner, NULL), 0);
     CHECK_EQ(weft_spawn(&outer, says, "a"), 0);
     CHECK_EQ(weft_nursery_close(&outer, -EIO), -EBUSY);
-    CHECK_STR(order, "");
+    CHECK_STR(said, "");
     CHECK_EQ(weft_checkpoint(), 0);
     CHECK_EQ(weft_nursery_close(&inner, 0), 0);
     CHECK_EQ(weft_nursery_close(&inner, 0), -ESHUTDOWN);
@@ -312,8 +283,7 @@ TEST(a_nursery_does_not_close_around_an_open_scope)
     weft_nursery n;
     weft_scope s;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_close(&n, 0), -EBUSY);
     CHECK_EQ(weft_scope_end(weft_nursery_scope(&n), 0), -EBUSY);
     CHECK_EQ(weft_scope_end(&s, 0), 0);
@@ -349,7 +319,7 @@ TEST(nur_21_a_closing_nursery_takes_children_of_its_children)
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(weft_now() - start, WEFT_MSEC(2));
     CHECK_EQ(weft_spawn(&n, says, "late"), -ESHUTDOWN);
-    CHECK_STR(order, "");
+    CHECK_STR(said, "");
 }
 
 TEST_FIFO(nur_22_sixteen_failures_are_kept_and_the_others_counted)

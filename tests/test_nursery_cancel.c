@@ -4,18 +4,9 @@
 #include <weft/nursery.h>
 #include <weft/time.h>
 
+#include "fibers.h"
 #include "harness.h"
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep_until(WEFT_FOREVER);
-}
-
-static int returns(void *arg)
-{
-    return *(int *)arg;
-}
+#include "open.h"
 
 static int fails_when_cancelled(void *arg)
 {
@@ -55,8 +46,7 @@ TEST(an_outer_cancel_beats_the_code_of_the_nurserys_own)
 {
     weft_scope s;
     weft_nursery n;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, waits_for_ever, NULL), 0);
     CHECK_EQ(weft_yield(), 0);
@@ -71,8 +61,7 @@ TEST(a_failure_beats_an_outer_cancel)
 {
     weft_scope s;
     weft_nursery n;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, waits_for_ever, NULL), 0);
     CHECK_EQ(weft_spawn(&n, fails_when_cancelled, &(int){-EIO}), 0);
@@ -99,8 +88,7 @@ TEST(a_body_that_was_stopped_from_outside_says_so)
 {
     weft_scope s;
     weft_nursery n;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     weft_scope_cancel(&s, 0, NULL);
     CHECK_EQ(weft_nursery_close(&n, -ECANCELED), -ECANCELED);
@@ -137,9 +125,7 @@ static int leaks_its_inner_cancel(void *arg)
 {
     weft_scope s;
     (void)arg;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     int rc = weft_checkpoint();
     CHECK_EQ(weft_scope_end(&s, rc), 0);
     return rc;
@@ -243,8 +229,7 @@ TEST(a_shielded_nursery_outlives_the_cancel_around_it)
 {
     weft_scope s;
     weft_nursery n;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     weft_scope_set_shield(weft_nursery_scope(&n), true);
     weft_scope_cancel(&s, 0, NULL);

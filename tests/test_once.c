@@ -11,9 +11,10 @@
 
 #include <string.h>
 
+#include "chance.h"
+#include "deadlock.h"
 #include "harness.h"
 #include "starve.h"
-#include "process.h"
 
 enum { WAITING = 99, FIVE = 5 };
 
@@ -568,20 +569,10 @@ static int waits_for_one_that_waits(void *unused)
     return weft_nursery_close(&n, rc);
 }
 
-static void deadlocks_on_a_once(void *unused)
-{
-    (void)unused;
-    CHECK_EQ(weft_run(waits_for_one_that_waits, NULL, NULL), -EDEADLK);
-}
-
 TEST_PLAIN(a_runner_and_its_waiter_make_a_circle)
 {
-    static struct ending e;
-    run_in_process(deadlocks_on_a_once, NULL, &e);
-    CHECK_EQ(e.status, 0);
-    const char *circle = strstr(e.said, "in a circle");
-    CHECK(circle != NULL);
-    const char *line = strstr(circle, "\"asker\" parked");
+    const char *line =
+        strstr(deadlock_circle(waits_for_one_that_waits), "\"asker\" parked");
     CHECK(line && strstr(line, "in once"));
     const char *holder = strstr(line, "held by fiber");
     CHECK(holder && strstr(holder, "\"maker\""));
@@ -591,16 +582,6 @@ TEST_PLAIN(a_runner_and_its_waiter_make_a_circle)
 /* --- random use --- */
 
 enum { ACTORS = 8, ROUNDS = 300 };
-
-static uint64_t random_state;
-
-static int random_below(int limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)((random_state >> 11) % (uint64_t)limit);
-}
 
 /* Callers come at random moments, take so long, fail or not, and are cancelled
  * or not. The model is played on a line of time. */
@@ -698,7 +679,7 @@ static int play_round(void)
 TEST(it_is_done_as_on_a_line_of_time)
 {
     int played = 0;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int i = 0; i < ROUNDS; i++)
         played += play_round();
     CHECK(played > ROUNDS / 2);

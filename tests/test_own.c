@@ -11,42 +11,19 @@
 #include <weft/time.h>
 
 #include <string.h>
-#include <time.h>
 
+#include "burn.h"
+#include "chance.h"
+#include "errors.h"
+#include "fibers.h"
 #include "harness.h"
-#include "starve.h"
+#include "open.h"
 #include "process.h"
+#include "said.h"
+#include "settle.h"
+#include "starve.h"
 #include "sweep.h"
-
-static char order[256];
-
-static void say(const char *text)
-{
-    CHECK(strlen(order) + strlen(text) < sizeof order);
-    strcat(order, text);
-}
-
-static int says(void *arg)
-{
-    say(arg);
-    return 0;
-}
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep_until(WEFT_FOREVER);
-}
-
-static int returns(void *arg)
-{
-    return *(int *)arg;
-}
-
-static void settle(void)
-{
-    CHECK_EQ(weft_sleep(1), 0);
-}
+#include "unhandled.h"
 
 /* An object that is closed by waiting. */
 struct object {
@@ -82,21 +59,6 @@ static void own_all(weft_nursery *n, struct object *o, int count)
     }
 }
 
-/* The list of the last error, as codes. */
-static void check_errors(const int *codes, size_t n)
-{
-    const weft_error *e = weft_last_error();
-    for (size_t i = 0; i < n; i++, e = e->next) {
-        CHECK(e != NULL);
-        CHECK_EQ(e->code, codes[i]);
-    }
-    CHECK(e == NULL);
-}
-
-#define CHECK_ERRORS(...)                                                      \
-    check_errors((const int[]){__VA_ARGS__},                                   \
-                 sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
-
 /* ---- order and results -------------------------------------------------- */
 
 TEST(cln_02_closers_run_last_first_after_the_children_and_all_of_them)
@@ -108,7 +70,7 @@ TEST(cln_02_closers_run_last_first_after_the_children_and_all_of_them)
     own_all(&n, o, 3);
     CHECK_EQ(weft_spawn(&n, says, "child"), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), -11);
-    CHECK_STR(order, "child321");
+    CHECK_STR(said, "child321");
     CHECK_ERRORS(-11, -EIO);
     CHECK_STR(weft_last_error()->msg, "close 3");
     CHECK_STR(weft_last_error()->next->msg, "close 1");
@@ -147,7 +109,7 @@ TEST(closers_wait_for_slow_children_and_for_daemons)
     CHECK_EQ(weft_spawn_ex(&n, ends_slowly, "daemon", &as_daemon), 0);
     settle();
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "daemonclosed");
+    CHECK_STR(said, "daemonclosed");
     CHECK_EQ(o.from - start, WEFT_MSEC(10) + 1);
 }
 
@@ -160,10 +122,10 @@ TEST(inner_nurseries_close_what_they_own_first)
         WEFT_NURSERY(inner, inner_rc)
             own_all(&inner, &b, 1);
         CHECK_EQ(inner_rc, 0);
-        CHECK_STR(order, "b");
+        CHECK_STR(said, "b");
     }
     CHECK_EQ(rc, 0);
-    CHECK_STR(order, "ba");
+    CHECK_STR(said, "ba");
 }
 
 TEST(what_is_owned_twice_is_closed_twice)
@@ -210,7 +172,7 @@ TEST(the_oldest_of_very_many_are_taken_back_as_fast_as_the_latest)
         CHECK_EQ(weft_disown(all[i], false), 0);
     }
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "");
+    CHECK_STR(said, "");
 }
 
 TEST(errors_are_in_the_order_children_body_closers)
@@ -282,8 +244,7 @@ TEST(a_failing_closer_beats_a_cancellation_from_outside)
     weft_scope s;
     struct object o = {.span = 1, .code = -EIO}, fine = {.span = 1};
     for (int i = 0; i < 2; i++) {
-        weft_scope_init(&s);
-        CHECK_EQ(weft_scope_begin(&s), 0);
+        open_scope(&s);
         CHECK_EQ(weft_nursery_open(&n, NULL), 0);
         own_all(&n, i ? &fine : &o, 1);
         CHECK_EQ(weft_spawn(&n, waits_for_ever, NULL), 0);
@@ -324,21 +285,12 @@ TEST(a_failing_closer_is_a_failure_under_every_policy)
     }
 }
 
-static unsigned unhandled;
-static int unhandled_code;
-
-static void counts_unhandled(const weft_error *e)
-{
-    unhandled++;
-    unhandled_code = e->code;
-}
-
 TEST(a_closers_failure_does_not_go_to_the_hook_as_well)
 {
     weft_nursery n;
     weft_nursery_opts opts = {.policy = WEFT_SUPERVISE};
     struct object o = {.code = -EIO};
-    weft_on_unhandled(counts_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);
     own_all(&n, &o, 1);
     CHECK_EQ(weft_nursery_close(&n, 0), -EIO);
@@ -365,7 +317,7 @@ TEST(err_06_the_failure_of_a_closer_called_at_once_goes_to_the_hook)
 {
     weft_nursery n;
     struct object bad = {.code = -EIO}, good = {.code = 0};
-    weft_on_unhandled(counts_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(weft_own(&n, closes, &good, NULL), -ESHUTDOWN);
@@ -383,9 +335,7 @@ TEST(cln_03_what_a_closed_nursery_gets_is_closed_behind_a_shield)
     struct object o = {.span = WEFT_MSEC(3)};
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_own(&n, closes, &o, NULL), -ESHUTDOWN);
     CHECK_EQ(o.result, 0);
     CHECK_EQ(o.to - o.from, WEFT_MSEC(3));
@@ -420,7 +370,7 @@ TEST(a_child_may_give_its_nursery_something_while_it_closes)
     own_all(&n, &o, 1);
     CHECK_EQ(weft_spawn(&n, gives_a_closer, &n), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "childlateearly");
+    CHECK_STR(said, "childlateearly");
 }
 
 static int gives_when_cancelled(void *arg)
@@ -438,7 +388,7 @@ TEST(a_cancelled_child_may_give_its_nursery_something)
     CHECK_EQ(weft_spawn(&n, gives_when_cancelled, &n), 0);
     settle();
     CHECK_EQ(weft_nursery_close(&n, -EIO), -EIO);
-    CHECK_STR(order, "late");
+    CHECK_STR(said, "late");
 }
 
 struct giver {
@@ -497,8 +447,7 @@ TEST(a_close_that_is_refused_closes_nothing)
     struct object o = {.name = "x"};
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     own_all(&n, &o, 1);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_close(&n, -EIO), -EBUSY);
     CHECK_EQ(o.times, 0);
     CHECK_EQ(weft_scope_end(&s, 0), 0);
@@ -573,8 +522,7 @@ TEST(a_cancel_that_comes_while_closers_run_changes_nothing)
     weft_time start = weft_now();
     CHECK_EQ(weft_nursery_open(&others, NULL), 0);
     CHECK_EQ(weft_spawn(&others, cancels_after_5_ms, &c), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     own_all(&n, o, 2);
     CHECK_EQ(weft_nursery_close(&n, 9), 9);
@@ -681,7 +629,7 @@ TEST(the_grace_is_for_all_closers_and_the_rest_still_run)
                           {.name = "3", .span = WEFT_MSEC(6)},
                           {.name = "4"}};
     CHECK_EQ(close_with_grace(WEFT_MSEC(10), o, 4), 0);
-    CHECK_STR(order, "4321");
+    CHECK_STR(said, "4321");
     CHECK_EQ(o[2].result, 0);
     CHECK_EQ(o[1].result, -ECANCELED);
     CHECK_EQ(o[1].to - o[3].from, WEFT_MSEC(10));
@@ -706,7 +654,7 @@ TEST(without_any_grace_closers_run_and_do_not_wait)
                           {.name = "2", .span = WEFT_FOREVER}};
     weft_time start = weft_now();
     CHECK_EQ(close_with_grace(-1, o, 2), 0);
-    CHECK_STR(order, "21");
+    CHECK_STR(said, "21");
     CHECK_EQ(weft_now(), start);
     CHECK_EQ(o[1].result, -ECANCELED);
     CHECK_EQ(o[0].result, -ECANCELED);
@@ -808,16 +756,6 @@ TEST(closers_see_neither_the_deadlines_nor_the_reasons_outside)
     CHECK_EQ(weft_scope_end(&s, -ECANCELED), -EINTR);
 }
 
-static void burn(weft_time span)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    weft_time end = t.tv_sec * WEFT_SEC(1) + t.tv_nsec + span;
-    do {
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    } while (t.tv_sec * WEFT_SEC(1) + t.tv_nsec < end);
-}
-
 TEST_REAL(a_long_computation_takes_nothing_from_the_grace_of_closers)
 {
     weft_nursery n;
@@ -856,7 +794,7 @@ TEST(cln_10_a_closer_cannot_start_children_in_its_nursery)
     CHECK_EQ(weft_own(&n, tries_to_spawn, &n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, says, "child "), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "child tried");
+    CHECK_STR(said, "child tried");
 }
 
 static int spawns_from_elsewhere(void *arg)
@@ -879,7 +817,7 @@ TEST(cln_10_while_closers_run_nobody_can_start_children)
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(weft_nursery_close(&others, 0), 0);
     CHECK_EQ(g.result, -ESHUTDOWN);
-    CHECK_STR(order, "slow");
+    CHECK_STR(said, "slow");
 }
 
 struct chain {
@@ -910,7 +848,7 @@ TEST(a_closer_may_give_its_nursery_more_and_it_comes_next)
     own_all(&n, &last, 1);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(c.left, 0);
-    CHECK_STR(order, "lastfirst");
+    CHECK_STR(said, "lastfirst");
 }
 
 static int gives_one_that_fails(void *arg)
@@ -945,12 +883,12 @@ TEST(a_closer_may_have_a_nursery_of_its_own)
     weft_nursery n;
     int codes[] = {0, -EIO};
     for (int i = 0; i < 2; i++) {
-        order[0] = '\0';
+        said[0] = '\0';
         CHECK_EQ(weft_nursery_open(&n, NULL), 0);
         CHECK_EQ(weft_own(&n, has_children, &codes[i], NULL), 0);
         weft_nursery_cancel(&n, 0, NULL);
         CHECK_EQ(weft_nursery_close(&n, 0), codes[i]);
-        CHECK_STR(order, "child ");
+        CHECK_STR(said, "child ");
         CHECK_EQ(weft_checkpoint(), 0);
     }
     CHECK_EQ(weft_last_error()->code, -EIO);
@@ -994,7 +932,7 @@ TEST(a_closer_cannot_close_its_nursery)
     own_all(&n, &first, 1);
     CHECK_EQ(weft_own(&n, closes_its_nursery, &n, NULL), 0);
     CHECK_EQ(weft_nursery_close(&n, 6), 6);
-    CHECK_STR(order, "oncefirst");
+    CHECK_STR(said, "oncefirst");
 }
 
 static weft_scope forgotten;
@@ -1041,7 +979,7 @@ TEST(on_exit_may_give_the_nursery_something_and_start_one_more)
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);
     CHECK_EQ(weft_spawn(&n, says, "first "), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "first second given at exit");
+    CHECK_STR(said, "first second given at exit");
     CHECK_EQ(count, 2);
 }
 
@@ -1085,13 +1023,13 @@ static int leaves_by_return(struct object *o, int rc_left, int result)
 TEST(a_return_out_of_a_block_closes_what_it_owned)
 {
     struct object o[2] = {{.name = "1", .span = 1}, {.name = "2", .span = 1}};
-    weft_on_unhandled(counts_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(leaves_by_return(o, 0, 42), 42);
-    CHECK_STR(order, "child21");
+    CHECK_STR(said, "child21");
     CHECK_EQ(o[0].result, 0);
-    order[0] = '\0';
+    said[0] = '\0';
     CHECK_EQ(leaves_by_return(o, -EIO, -EIO), -EIO);
-    CHECK_STR(order, "child21");
+    CHECK_STR(said, "child21");
     CHECK_EQ(o[0].result, 0);
     CHECK_EQ(o[0].times, 2);
     CHECK_EQ(unhandled, 0);
@@ -1158,7 +1096,7 @@ TEST_PLAIN(each_failure_that_a_return_loses_is_written_once)
 TEST(the_failure_of_a_closer_that_a_return_loses_goes_to_the_hook)
 {
     struct object o[2] = {{.name = "1"}, {.name = "2", .code = -EPERM}};
-    weft_on_unhandled(counts_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(leaves_by_return(o, 0, 42), 42);
     CHECK_EQ(unhandled, 1);
     CHECK_EQ(unhandled_code, -EPERM);
@@ -1166,7 +1104,7 @@ TEST(the_failure_of_a_closer_that_a_return_loses_goes_to_the_hook)
     CHECK_EQ(unhandled, 2); /* not that of the body */
     CHECK_EQ(unhandled_code, -EPERM);
     weft_on_unhandled(NULL);
-    CHECK_STR(order, "child21child21");
+    CHECK_STR(said, "child21child21");
 }
 
 static int leaves_two_blocks(struct object *a, struct object *b)
@@ -1192,7 +1130,7 @@ TEST(a_goto_out_of_two_blocks_closes_the_inner_one_first)
     struct object b[2] = {{.name = "b1", .span = WEFT_SEC(1)},
                           {.name = "b2", .span = WEFT_SEC(1)}};
     CHECK_EQ(leaves_two_blocks(a, b), 5);
-    CHECK_STR(order, "b2b1a2a1");
+    CHECK_STR(said, "b2b1a2a1");
     CHECK_EQ(b[0].result, 0);
     CHECK_EQ(a[1].result, 0);
     CHECK_EQ(a[0].result, -ECANCELED);
@@ -1216,7 +1154,7 @@ static int returns_its_failure(struct object *o)
 TEST(the_record_of_a_failure_returned_out_of_a_block_survives_closers)
 {
     struct object o[2] = {{.name = "1", .code = -52}, {.name = "2"}};
-    weft_on_unhandled(counts_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(returns_its_failure(o), -EIO);
     CHECK_EQ(weft_last_error()->code, -EIO);
     CHECK_STR(weft_last_error()->msg, "mine");
@@ -1299,7 +1237,7 @@ TEST(cln_06_what_was_taken_back_and_closed_is_not_closed_again)
     CHECK_EQ(p.times, 1);
     CHECK_EQ(weft_disown(owned, true), -ENOENT);
     CHECK_EQ(weft_disown(other, true), -ENOENT);
-    CHECK_STR(order, "xy");
+    CHECK_STR(said, "xy");
 }
 
 TEST(what_was_taken_back_and_not_closed_is_the_callers)
@@ -1373,7 +1311,7 @@ TEST(any_fiber_may_take_an_object_back)
     }
     CHECK_EQ(weft_spawn(&n, disowns, NULL), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "bdca");
+    CHECK_STR(said, "bdca");
 }
 
 static int disowns_itself_and_others(void *arg)
@@ -1396,7 +1334,7 @@ TEST(a_closer_may_take_back_what_is_still_to_come)
     CHECK_EQ(weft_own(&n, disowns_itself_and_others, "c", &handles[2]), 0);
     CHECK_EQ(weft_own(&n, says, "d", &handles[3]), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "dca");
+    CHECK_STR(said, "dca");
 }
 
 static int takes_back_from_elsewhere(void *arg)
@@ -1419,7 +1357,7 @@ TEST(another_fiber_may_take_an_object_back_while_closers_run)
     }
     CHECK_EQ(weft_spawn(&others, takes_back_from_elsewhere, NULL), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_STR(order, "ab");
+    CHECK_STR(said, "ab");
     CHECK_EQ(weft_nursery_close(&others, 0), 0);
 }
 
@@ -1579,14 +1517,6 @@ static struct {
     int latest[MODEL_NURSERIES];
 } model;
 
-static uint64_t model_state;
-
-static unsigned draw(unsigned below)
-{
-    model_state = model_state * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(model_state >> 33) % below;
-}
-
 static int model_closing = -1; /* the nursery that is being closed */
 
 static int model_closes(void *arg)
@@ -1633,20 +1563,20 @@ static void model_take(int i, bool run)
 
 TEST(owning_and_taking_back_follow_a_model)
 {
-    model_state = test_seed();
+    random_begin(test_seed());
     for (int k = 0; k < MODEL_NURSERIES; k++) {
         CHECK_EQ(weft_nursery_open(&model.n[k], NULL), 0);
         model.latest[k] = -1;
     }
     for (int step = 0; step < MODEL_STEPS; step++) {
-        bool give = model.count == 0 || draw(3) == 0;
+        bool give = model.count == 0 || random_below(3) == 0;
         if (give && model.count < MODEL_OBJECTS) {
-            model_give((int)draw(MODEL_NURSERIES));
+            model_give(random_below(MODEL_NURSERIES));
         } else {
-            unsigned recent = model.count < 50 ? (unsigned)model.count : 50;
-            int i = draw(2) ? model.count - 1 - (int)draw(recent)
-                            : (int)draw((unsigned)model.count);
-            model_take(i, draw(2));
+            int recent = model.count < 50 ? model.count : 50;
+            int i = random_below(2) ? model.count - 1 - random_below(recent)
+                                    : random_below(model.count);
+            model_take(i, random_below(2));
         }
     }
     for (int k = MODEL_NURSERIES - 1; k >= 0; k--) {

@@ -8,31 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fibers.h"
 #include "harness.h"
-
-/* What has happened, a letter each. */
-static char said[64];
-
-static void say(char letter)
-{
-    size_t len = strlen(said);
-    CHECK(len < sizeof said - 1);
-    said[len] = letter;
-}
-
-static int in_a_child(weft_fn fn, void *arg)
-{
-    const weft_gather_opts collect = {.policy = WEFT_COLLECT};
-    weft_job job = {.fn = fn, .arg = arg};
-    CHECK_EQ(weft_gather(&job, 1, &collect), 0);
-    return job.rc;
-}
-
-static int sleeps_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep(WEFT_FOREVER);
-}
+#include "open.h"
+#include "said.h"
 
 /* ---- closing ------------------------------------------------------------ */
 
@@ -50,7 +29,7 @@ static int closes(void *arg)
     struct resource *r = arg;
     r->closed++;
     if (r->takes) r->waited = weft_sleep(r->takes);
-    say(r->letter);
+    say_letter(r->letter);
     return r->rc < 0 ? weft_fail(r->rc, "close %c", r->letter) : 0;
 }
 
@@ -66,9 +45,9 @@ static int defers_two(void *arg)
         int err = weft_defer(closes_at_the_end, &r[i]);
         if (err < 0) return err;
     }
-    say('-');
+    say_letter('-');
     int err = weft_sleep(WEFT_SEC(1));
-    say(err < 0 ? 'x' : '.');
+    say_letter(err < 0 ? 'x' : '.');
     return err < 0 ? err : r->rc;
 }
 
@@ -132,12 +111,12 @@ static int uses(struct resource *r, enum way_out way)
     WEFT_NURSERY(n, rc) {
         rc = weft_own(&n, closes, r, NULL);
         if (rc < 0) break;
-        say('-');
+        say_letter('-');
         if (way == BY_A_FAILURE) rc = -EIO;
         if (way == BY_A_BREAK) break;
         if (way == BY_A_RETURN) return 0;
     }
-    say('.');
+    say_letter('.');
     return rc;
 }
 
@@ -234,8 +213,7 @@ TEST(pattern_70_closing_in_the_wrong_order_is_found_out)
     weft_nursery n;
     weft_scope s;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_close(&n, 0), -EBUSY);
     CHECK_EQ(weft_scope_end(&s, 0), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -614,7 +592,7 @@ TEST(pattern_73_a_child_may_end_what_its_parent_ends_again)
     int rc;
     WEFT_NURSERY(n, rc) {
         rc = weft_own(&n, closes, &r, &owned);
-        if (rc == 0) rc = weft_spawn(&n, sleeps_for_ever, NULL);
+        if (rc == 0) rc = weft_spawn(&n, waits_for_ever, NULL);
         CHECK_EQ(weft_disown(owned, true), 0);
         CHECK_EQ(weft_disown(owned, true), -ENOENT);
         weft_nursery_cancel(&n, 0, NULL);

@@ -8,26 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dump.h"
+#include "fibers.h"
 #include "harness.h"
-
-/* What has happened, a letter each. */
-static char said[64];
-
-static void say(char letter)
-{
-    size_t len = strlen(said);
-    CHECK(len < sizeof said - 1);
-    said[len] = letter;
-}
-
-/* Runs fn(arg) in a fiber of its own: how that ended. */
-static int in_a_child(weft_fn fn, void *arg)
-{
-    const weft_gather_opts collect = {.policy = WEFT_COLLECT};
-    weft_job job = {.fn = fn, .arg = arg};
-    CHECK_EQ(weft_gather(&job, 1, &collect), 0);
-    return job.rc;
-}
+#include "said.h"
 
 /* Fibers that come one after the other, each in its own moment. */
 struct visitor {
@@ -55,9 +39,9 @@ static int holds_the_lock(void *arg)
     struct visitor *v = arg;
     int rc;
     WEFT_LOCKED((weft_mutex *)v->where, rc) {
-        say(v->name);
+        say_letter(v->name);
         rc = weft_sleep(WEFT_SEC(1));
-        say(v->name);
+        say_letter(v->name);
     }
     return rc;
 }
@@ -149,19 +133,6 @@ static int borrows(void *arg)
     return err;
 }
 
-static bool dump_names(const char *text)
-{
-    static char all[8192];
-    FILE *file = tmpfile();
-    CHECK(file != NULL);
-    weft_dump(fileno(file));
-    rewind(file);
-    size_t len = fread(all, 1, sizeof all - 1, file);
-    all[len] = 0;
-    CHECK_EQ(fclose(file), 0);
-    return strstr(all, text) != NULL;
-}
-
 TEST(pattern_48_a_limiter_knows_who_has_its_tokens)
 {
     weft_limiter l;
@@ -178,8 +149,8 @@ TEST(pattern_48_a_limiter_knows_who_has_its_tokens)
         for (int i = 0; i < 2 && rc == 0; i++)
             rc = weft_spawn(&n, borrows, &v[i]);
         if (rc == 0) rc = weft_sleep(1);
-        CHECK(dump_names("in limiter"));
-        CHECK(dump_names("the borrower"));
+        CHECK(strstr(dump(), "in limiter"));
+        CHECK(strstr(dump(), "the borrower"));
     }
     CHECK_EQ(rc, 0);
     weft_limiter_fini(&l);
@@ -189,7 +160,7 @@ static int waits_for_the_event(void *arg)
 {
     struct visitor *v = arg;
     v->rc = weft_event_wait(v->where);
-    say(v->name);
+    say_letter(v->name);
     return v->rc;
 }
 
@@ -230,7 +201,7 @@ static int waits_with_the_lock(void *arg)
     int err = weft_mutex_lock(&r->m);
     if (err < 0) return err;
     r->rc = weft_cond_wait(&r->changed, &r->m);
-    say('w');
+    say_letter('w');
     CHECK_EQ(weft_mutex_lock_nc(&r->m), -EDEADLK); /* it has the lock */
     CHECK_EQ(weft_mutex_unlock(&r->m), 0);
     return r->rc;
@@ -283,7 +254,7 @@ static int deals_with_items(void *arg)
     int item, rc;
     while ((rc = weft_chan_recv(c, &item)) == 1) {
         /* An item that is not worth anything has been dealt with too. */
-        say(item % 2 ? 'x' : '.');
+        say_letter(item % 2 ? 'x' : '.');
         CHECK_EQ(weft_chan_item_done(c), 0);
     }
     return rc;
@@ -316,7 +287,7 @@ static int receives_all(void *arg)
         v->rc++;
         CHECK_PTR(item, NULL); /* which is an item like any other */
     }
-    say(v->name);
+    say_letter(v->name);
     return rc;
 }
 
@@ -347,7 +318,7 @@ TEST(pattern_53_one_close_ends_each_of_many_consumers)
 static void count_drop(void *item)
 {
     (void)item;
-    say('d');
+    say_letter('d');
 }
 
 TEST(pattern_53_an_abort_drops_what_nobody_will_receive)
@@ -382,7 +353,7 @@ static int consumes(void *arg)
     struct visitor *v = arg;
     int item;
     while ((v->rc = weft_chan_recv(v->where, &item)) == 1)
-        say('i');
+        say_letter('i');
     return v->rc;
 }
 
@@ -636,17 +607,11 @@ static int adds_without_end(void *arg)
     return err;
 }
 
-static int sleeps_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep(WEFT_FOREVER);
-}
-
 static int spawns_without_end(void *arg)
 {
     struct visitor *v = arg;
     int err;
-    while ((err = weft_spawn_wait(v->where, sleeps_for_ever, NULL)) == 0)
+    while ((err = weft_spawn_wait(v->where, waits_for_ever, NULL)) == 0)
         v->rc++;
     return err;
 }

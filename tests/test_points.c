@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "harness.h"
+#include "open.h"
 #include "runtime/park.h"
 
 struct told {
@@ -141,8 +142,7 @@ TEST(a_cancelled_fiber_is_told_of_too)
 {
     weft_scope s;
     weft_event never = WEFT_EVENT_INIT;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     watch_this_fiber();
     weft_scope_cancel(&s, 0, NULL);
     for (int i = 0; i < 40; i++) {
@@ -192,9 +192,7 @@ TEST(the_credit_of_a_watched_fiber_is_that_of_any)
         CHECK_EQ(passes_until_another_runs(&n), plain);
         CHECK_TOLD(1 + plain, 0);
 
-        weft_scope_init(&s);
-        CHECK_EQ(weft_scope_begin(&s), 0);
-        weft_scope_cancel(&s, 0, NULL);
+        open_cancelled_scope(&s);
         CHECK_EQ(weft_scope_end(&s, 0), 0); /* and after a cancellation */
         told.points = 0;
         CHECK_EQ(weft_spawn(&n, runs, NULL), 0);
@@ -241,7 +239,7 @@ static int lives_of_four(void *arg)
     return rc;
 }
 
-TEST_PLAIN(a_watched_run_goes_as_any_other_in_every_order)
+static void compare_with_a_watched_run(bool from_outside)
 {
     for (uint64_t seed = 0; seed < 10; seed++) {
         weft_run_opts opts = {.virtual_clock = true, .sched_seed = seed};
@@ -253,8 +251,9 @@ TEST_PLAIN(a_watched_run_goes_as_any_other_in_every_order)
 
         trace[0] = '\0';
         told = (struct told){0};
-        wf_points_watch(counts, &told); /* from outside */
-        CHECK_EQ(weft_run(lives_of_four, NULL, &opts), 0);
+        if (from_outside) wf_points_watch(counts, &told);
+        CHECK_EQ(weft_run(lives_of_four, from_outside ? NULL : &told, &opts),
+                 0);
         wf_points_watch(NULL, NULL);
         CHECK_STR(trace, unwatched);
         CHECK_EQ(switches, before);
@@ -262,24 +261,14 @@ TEST_PLAIN(a_watched_run_goes_as_any_other_in_every_order)
     }
 }
 
+TEST_PLAIN(a_watched_run_goes_as_any_other_in_every_order)
+{
+    compare_with_a_watched_run(true);
+}
+
 TEST_PLAIN(a_watcher_may_come_in_the_middle_of_a_turn)
 {
-    for (uint64_t seed = 0; seed < 10; seed++) {
-        weft_run_opts opts = {.virtual_clock = true, .sched_seed = seed};
-        char unwatched[sizeof trace];
-        trace[0] = '\0';
-        CHECK_EQ(weft_run(lives_of_four, NULL, &opts), 0);
-        strcpy(unwatched, trace);
-        uint64_t before = switches;
-
-        trace[0] = '\0';
-        told = (struct told){0};
-        CHECK_EQ(weft_run(lives_of_four, &told, &opts), 0);
-        wf_points_watch(NULL, NULL);
-        CHECK_STR(trace, unwatched);
-        CHECK_EQ(switches, before);
-        CHECK_TOLD(4 * 8, 4 * 4);
-    }
+    compare_with_a_watched_run(false);
 }
 
 static unsigned until;

@@ -5,6 +5,7 @@
 #include <weft/time.h>
 
 #include "harness.h"
+#include "unhandled.h"
 
 struct ending {
     weft_time after;
@@ -18,15 +19,6 @@ static int ends(void *arg)
     int err = weft_sleep(e->after);
     e->cancelled = err == -ECANCELED;
     return err < 0 ? err : e->code;
-}
-
-static unsigned hook_calls;
-static int hook_code;
-
-static void count_unhandled(const weft_error *e)
-{
-    hook_calls++;
-    hook_code = e->code;
 }
 
 static unsigned exits[3]; /* by enum weft_status */
@@ -70,14 +62,14 @@ TEST(pol_02_a_supervised_failure_goes_to_the_hook_once)
     struct ending bad = {0, -EIO, false}, good = {WEFT_MSEC(10), 0, false};
     weft_time start = weft_now();
 
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);
     CHECK_EQ(weft_spawn(&n, ends, &bad), 0);
     CHECK_EQ(weft_spawn(&n, ends, &good), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(weft_now() - start, WEFT_MSEC(10));
-    CHECK_EQ(hook_calls, 1);
-    CHECK_EQ(hook_code, -EIO);
+    CHECK_EQ(unhandled, 1);
+    CHECK_EQ(unhandled_code, -EIO);
     CHECK(!good.cancelled);
     weft_on_unhandled(NULL);
 }
@@ -89,7 +81,7 @@ TEST(pol_02_a_supervised_failure_goes_to_on_exit_instead)
                               .on_exit = counts_exits};
     struct ending bad = {0, -EIO, false}, good = {WEFT_MSEC(10), 0, false};
 
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);
     CHECK_EQ(weft_spawn(&n, ends, &bad), 0);
     CHECK_EQ(weft_spawn(&n, ends, &good), 0);
@@ -97,7 +89,7 @@ TEST(pol_02_a_supervised_failure_goes_to_on_exit_instead)
     CHECK_EQ(exits[WEFT_FAILED], 1);
     CHECK_EQ(exits[WEFT_OK], 1);
     CHECK_EQ(exits[WEFT_CANCELLED], 0);
-    CHECK_EQ(hook_calls, 0);
+    CHECK_EQ(unhandled, 0);
     weft_on_unhandled(NULL);
 }
 

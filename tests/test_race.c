@@ -8,97 +8,20 @@
 #include <weft/scope.h>
 #include <weft/time.h>
 
-#include <string.h>
-
+#include "fibers.h"
 #include "harness.h"
+#include "jobs.h"
+#include "open.h"
 #include "starve.h"
 #include "sweep.h"
-
-struct runner {
-    weft_time after;   /* runs so long, and then */
-    int code;          /* ends with this; but when it is cancelled */
-    weft_time cleanup; /* it cleans up for so long, */
-    int late;          /* and ends with this, unless it is 0 */
-    unsigned ran, struck, discarded;
-    bool discarded_early, discard_was_struck;
-};
-
-#define ENDS(ns, result)                                                       \
-    {                                                                          \
-        .after = (ns), .code = (result)                                        \
-    }
-#define FOR_EVER                                                               \
-    {                                                                          \
-        .after = WEFT_FOREVER                                                  \
-    }
-
-static unsigned alive;
-
-static int runs(void *arg)
-{
-    struct runner *r = arg;
-    r->ran++;
-    alive++;
-    int rc = weft_sleep(r->after), shielded = 0;
-    if (rc == -ECANCELED) {
-        r->struck++;
-        if (r->cleanup > 0)
-            WEFT_SHIELD(shielded, WEFT_SEC(100))
-                shielded = weft_sleep(r->cleanup);
-        CHECK_EQ(shielded, 0);
-        rc = r->late ? r->late : -ECANCELED;
-    } else {
-        rc = r->code;
-    }
-    alive--;
-    return rc;
-}
-
-static void discards(void *arg)
-{
-    struct runner *r = arg;
-    r->discarded++;
-    r->discarded_early = alive != 0;
-    r->discard_was_struck = weft_cancelled() || weft_sleep(WEFT_MSEC(1)) != 0;
-}
-
-static void make_jobs(weft_job *jobs, struct runner *r, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        memset(&jobs[i], 0x5a, sizeof jobs[i]);
-        jobs[i].started = true;
-        jobs[i].fn = runs;
-        jobs[i].arg = &r[i];
-        jobs[i].discard = discards;
-    }
-}
-
-static void check_job(const weft_job *j, weft_status status, int rc)
-{
-    CHECK_EQ(j->started, true);
-    CHECK_EQ(j->status, status);
-    CHECK_EQ(j->rc, rc);
-}
-
-static void check_discarded(const struct runner *r)
-{
-    CHECK_EQ(r->discarded, 1);
-    CHECK(!r->discarded_early);
-    CHECK(!r->discard_was_struck);
-}
-
-static void open_scope(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
-}
+#include "work.h"
 
 /* ---- the listed cases --------------------------------------------------- */
 
 TEST(gat_08_a_later_success_wins_over_an_early_failure)
 {
-    struct runner r[] = {ENDS(WEFT_MSEC(1), -EIO), ENDS(WEFT_MSEC(2), 9),
-                         FOR_EVER};
+    struct work r[] = {ENDS(WEFT_MSEC(1), -EIO), ENDS(WEFT_MSEC(2), 9),
+                       FOR_EVER};
     weft_job jobs[3];
     weft_time start = weft_now();
     make_jobs(jobs, r, 3);
@@ -116,8 +39,8 @@ TEST(gat_08_a_later_success_wins_over_an_early_failure)
 
 TEST(gat_08_in_the_other_mode_the_early_failure_wins)
 {
-    struct runner r[] = {ENDS(WEFT_MSEC(1), -EIO), ENDS(WEFT_MSEC(2), 9),
-                         FOR_EVER};
+    struct work r[] = {ENDS(WEFT_MSEC(1), -EIO), ENDS(WEFT_MSEC(2), 9),
+                       FOR_EVER};
     weft_job jobs[3];
     weft_time start = weft_now();
     make_jobs(jobs, r, 3);
@@ -131,8 +54,8 @@ TEST(gat_08_in_the_other_mode_the_early_failure_wins)
 
 TEST(gat_08_when_all_fail_the_earliest_failure_is_the_answer)
 {
-    struct runner r[] = {ENDS(WEFT_MSEC(3), -EIO), ENDS(WEFT_MSEC(1), -ENOENT),
-                         ENDS(WEFT_MSEC(2), -EPROTO)};
+    struct work r[] = {ENDS(WEFT_MSEC(3), -EIO), ENDS(WEFT_MSEC(1), -ENOENT),
+                       ENDS(WEFT_MSEC(2), -EPROTO)};
     weft_job jobs[3];
     weft_time start = weft_now();
     make_jobs(jobs, r, 3);
@@ -151,9 +74,9 @@ TEST(gat_08_when_all_fail_the_earliest_failure_is_the_answer)
 
 TEST(gat_11_a_race_returns_when_the_losers_have_ended)
 {
-    struct runner r[] = {{.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(50)},
-                         ENDS(WEFT_MSEC(1), 0),
-                         {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(20)}};
+    struct work r[] = {{.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(50)},
+                       ENDS(WEFT_MSEC(1), 0),
+                       {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(20)}};
     weft_job jobs[3];
     weft_time start = weft_now();
     make_jobs(jobs, r, 3);
@@ -168,7 +91,7 @@ TEST(gat_06_in_a_cancelled_scope_no_race_is_started)
     static const weft_race_mode modes[] = {WEFT_RACE_OK, WEFT_RACE_DONE};
     for (int i = 0; i < 2; i++) {
         weft_scope s;
-        struct runner r[2] = {ENDS(0, 0), ENDS(0, 0)};
+        struct work r[2] = {ENDS(0, 0), ENDS(0, 0)};
         weft_job jobs[2];
         make_jobs(jobs, r, 2);
         open_scope(&s);
@@ -179,9 +102,7 @@ TEST(gat_06_in_a_cancelled_scope_no_race_is_started)
         CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
         for (int j = 0; j < 2; j++) {
             CHECK_EQ(r[j].ran, 0);
-            CHECK_EQ(jobs[j].started, false);
-            CHECK_EQ(jobs[j].status, WEFT_CANCELLED);
-            CHECK_EQ(jobs[j].rc, -ECANCELED);
+            check_no_start(&jobs[j], -ECANCELED);
         }
     }
 }
@@ -190,7 +111,7 @@ TEST(gat_06_in_a_cancelled_scope_no_race_is_started)
 
 TEST(the_answer_is_the_index_not_the_result)
 {
-    struct runner r[] = {ENDS(0, 5)};
+    struct work r[] = {ENDS(0, 5)};
     weft_job jobs[1];
     make_jobs(jobs, r, 1);
     CHECK_EQ(weft_race(jobs, 1, WEFT_RACE_OK), 0);
@@ -214,8 +135,8 @@ TEST(of_two_that_end_at_one_moment_exactly_one_wins)
 {
     static const weft_race_mode modes[] = {WEFT_RACE_OK, WEFT_RACE_DONE};
     for (int i = 0; i < 2; i++) {
-        struct runner r[4] = {ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(1), 1),
-                              ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(1), 1)};
+        struct work r[4] = {ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(1), 1),
+                            ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(1), 1)};
         weft_job jobs[4];
         make_jobs(jobs, r, 4);
         int won = weft_race(jobs, 4, modes[i]);
@@ -229,8 +150,8 @@ TEST(of_two_that_end_at_one_moment_exactly_one_wins)
 
 TEST_FIFO(of_two_that_end_at_one_moment_the_first_to_run_wins)
 {
-    struct runner r[3] = {ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(1), 2),
-                          ENDS(WEFT_MSEC(1), 3)};
+    struct work r[3] = {ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(1), 2),
+                        ENDS(WEFT_MSEC(1), 3)};
     weft_job jobs[3];
     make_jobs(jobs, r, 3);
     CHECK_EQ(weft_race(jobs, 3, WEFT_RACE_OK), 0);
@@ -250,7 +171,7 @@ static int wins_at_once(void *arg)
 
 TEST(a_loser_that_never_got_to_run_runs_once_and_is_cancelled)
 {
-    struct runner r[2] = {FOR_EVER, FOR_EVER};
+    struct work r[2] = {FOR_EVER, FOR_EVER};
     weft_job jobs[3];
     make_jobs(jobs, r, 2);
     jobs[2] = (weft_job){.fn = wins_at_once};
@@ -266,7 +187,7 @@ TEST(a_loser_that_never_got_to_run_runs_once_and_is_cancelled)
 TEST(a_thousand_runners_and_one_winner)
 {
     enum { N = 1000 };
-    static struct runner r[N];
+    static struct work r[N];
     static weft_job jobs[N];
     for (int i = 0; i < N; i++) {
         r[i].after = WEFT_SEC(10) - WEFT_MSEC(i);
@@ -280,7 +201,7 @@ TEST(a_thousand_runners_and_one_winner)
 
 TEST(ecanceled_for_no_reason_is_an_end_but_no_success)
 {
-    struct runner r[] = {ENDS(WEFT_MSEC(1), -ECANCELED), ENDS(WEFT_MSEC(2), 0)};
+    struct work r[] = {ENDS(WEFT_MSEC(1), -ECANCELED), ENDS(WEFT_MSEC(2), 0)};
     weft_job jobs[2];
     make_jobs(jobs, r, 2);
     CHECK_EQ(weft_race(jobs, 2, WEFT_RACE_OK), 1);
@@ -296,7 +217,7 @@ TEST(ecanceled_for_no_reason_is_an_end_but_no_success)
 
 TEST(losers_that_succeed_in_vain_are_discarded_once_when_all_have_ended)
 {
-    struct runner r[] = {
+    struct work r[] = {
         {.after = WEFT_FOREVER, .late = 4},
         ENDS(WEFT_MSEC(1), 1),
         {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(5)},
@@ -318,8 +239,8 @@ TEST(losers_that_succeed_in_vain_are_discarded_once_when_all_have_ended)
 
 TEST(a_failure_that_won_discards_the_later_successes)
 {
-    struct runner r[] = {{.after = WEFT_FOREVER, .late = 4},
-                         ENDS(WEFT_MSEC(1), -EIO)};
+    struct work r[] = {{.after = WEFT_FOREVER, .late = 4},
+                       ENDS(WEFT_MSEC(1), -EIO)};
     weft_job jobs[2];
     make_jobs(jobs, r, 2);
     CHECK_EQ(weft_race(jobs, 2, WEFT_RACE_DONE), 1);
@@ -329,8 +250,8 @@ TEST(a_failure_that_won_discards_the_later_successes)
 
 TEST(a_loser_without_a_discard_is_left_alone)
 {
-    struct runner r[] = {{.after = WEFT_FOREVER, .late = 4},
-                         ENDS(WEFT_MSEC(1), 0)};
+    struct work r[] = {{.after = WEFT_FOREVER, .late = 4},
+                       ENDS(WEFT_MSEC(1), 0)};
     weft_job jobs[2];
     make_jobs(jobs, r, 2);
     jobs[0].discard = NULL;
@@ -351,8 +272,8 @@ static int notes_the_reason(void *arg)
 
 TEST(a_loser_was_cancelled_for_a_reason)
 {
-    struct runner r = ENDS(WEFT_MSEC(1), 0);
-    weft_job jobs[] = {{.fn = notes_the_reason}, {.fn = runs, .arg = &r}};
+    struct work r = ENDS(WEFT_MSEC(1), 0);
+    weft_job jobs[] = {{.fn = notes_the_reason}, {.fn = works, .arg = &r}};
     weft_time start = weft_now();
     CHECK_EQ(weft_race(jobs, 2, WEFT_RACE_OK), 1);
     CHECK(seen.kind != WEFT_R_NONE);
@@ -361,11 +282,11 @@ TEST(a_loser_was_cancelled_for_a_reason)
 
 static int opens_a_nursery(void *arg)
 {
-    struct runner *r = arg;
+    struct work *r = arg;
     int rc;
     WEFT_NURSERY(n, rc) {
         for (int i = 0; i < 2 && rc == 0; i++) {
-            rc = weft_spawn(&n, runs, &r[i]);
+            rc = weft_spawn(&n, works, &r[i]);
         }
     }
     return rc;
@@ -373,11 +294,11 @@ static int opens_a_nursery(void *arg)
 
 TEST(a_losers_own_children_are_joined)
 {
-    struct runner r[] = {{.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(4)},
-                         {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(7)}};
-    struct runner best = ENDS(WEFT_MSEC(1), 0);
+    struct work r[] = {{.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(4)},
+                       {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(7)}};
+    struct work best = ENDS(WEFT_MSEC(1), 0);
     weft_job jobs[] = {{.fn = opens_a_nursery, .arg = r},
-                       {.fn = runs, .arg = &best}};
+                       {.fn = works, .arg = &best}};
     weft_time start = weft_now();
     CHECK_EQ(weft_race(jobs, 2, WEFT_RACE_OK), 1);
     CHECK_EQ(weft_now() - start, WEFT_MSEC(8));
@@ -391,8 +312,8 @@ TEST(a_winner_is_a_winner_even_if_the_caller_is_cancelled_afterwards)
 {
     static const weft_race_mode modes[] = {WEFT_RACE_OK, WEFT_RACE_DONE};
     for (int i = 0; i < 2; i++) {
-        struct runner r[] = {{.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(10)},
-                             ENDS(WEFT_MSEC(1), 2)};
+        struct work r[] = {{.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(10)},
+                           ENDS(WEFT_MSEC(1), 2)};
         weft_job jobs[2];
         int rc;
         make_jobs(jobs, r, 2);
@@ -406,19 +327,11 @@ TEST(a_winner_is_a_winner_even_if_the_caller_is_cancelled_afterwards)
     }
 }
 
-static int cancels_as_its_last_act(void *arg)
-{
-    int err = weft_sleep(WEFT_MSEC(1));
-    CHECK_EQ(err, 0);
-    weft_scope_cancel(arg, -EINTR, NULL);
-    return 3;
-}
-
 TEST(a_winner_that_cancels_the_caller_with_its_last_act_has_won)
 {
     weft_scope s;
-    struct runner r = FOR_EVER;
-    weft_job jobs[] = {{.fn = runs, .arg = &r},
+    struct work r = FOR_EVER;
+    weft_job jobs[] = {{.fn = works, .arg = &r},
                        {.fn = cancels_as_its_last_act, .arg = &s}};
     open_scope(&s);
     CHECK_EQ(weft_race(jobs, 2, WEFT_RACE_OK), 1);
@@ -431,8 +344,8 @@ TEST(a_race_stopped_from_outside_has_no_winner)
 {
     static const weft_race_mode modes[] = {WEFT_RACE_OK, WEFT_RACE_DONE};
     for (int i = 0; i < 2; i++) {
-        struct runner r[] = {{.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(3)},
-                             FOR_EVER};
+        struct work r[] = {{.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(3)},
+                           FOR_EVER};
         weft_job jobs[2];
         int rc;
         make_jobs(jobs, r, 2);
@@ -449,7 +362,7 @@ TEST(a_race_stopped_from_outside_has_no_winner)
 
 TEST(who_succeeds_although_cancelled_from_outside_has_won)
 {
-    struct runner r[] = {
+    struct work r[] = {
         FOR_EVER, {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(2), .late = 7}};
     weft_job jobs[2];
     int rc;
@@ -464,7 +377,7 @@ TEST(who_succeeds_although_cancelled_from_outside_has_won)
 
 TEST(of_two_successes_after_a_cancellation_one_is_discarded)
 {
-    struct runner r[] = {
+    struct work r[] = {
         {.after = WEFT_FOREVER, .late = 6},
         {.after = WEFT_FOREVER, .cleanup = WEFT_MSEC(2), .late = 7}};
     weft_job jobs[2];
@@ -479,7 +392,7 @@ TEST(of_two_successes_after_a_cancellation_one_is_discarded)
 
 TEST(a_failure_before_the_cancellation_from_outside_is_the_answer)
 {
-    struct runner r[] = {ENDS(WEFT_MSEC(1), -EIO), FOR_EVER};
+    struct work r[] = {ENDS(WEFT_MSEC(1), -EIO), FOR_EVER};
     weft_job jobs[2];
     int rc;
     make_jobs(jobs, r, 2);
@@ -493,12 +406,11 @@ TEST(a_failure_before_the_cancellation_from_outside_is_the_answer)
 TEST(inside_a_shield_a_race_goes_on)
 {
     weft_scope s;
-    struct runner r[] = {ENDS(WEFT_MSEC(1), 0), FOR_EVER};
+    struct work r[] = {ENDS(WEFT_MSEC(1), 0), FOR_EVER};
     weft_job jobs[2];
     int rc;
     make_jobs(jobs, r, 2);
-    open_scope(&s);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     WEFT_SHIELD(rc, WEFT_SEC(1))
         rc = weft_race(jobs, 2, WEFT_RACE_OK);
     CHECK_EQ(rc, 0);
@@ -508,13 +420,13 @@ TEST(inside_a_shield_a_race_goes_on)
 
 TEST(a_race_in_a_failing_nursery_is_stopped_by_it)
 {
-    struct runner r[] = {FOR_EVER, FOR_EVER};
-    struct runner bad = ENDS(WEFT_MSEC(1), -EIO);
+    struct work r[] = {FOR_EVER, FOR_EVER};
+    struct work bad = ENDS(WEFT_MSEC(1), -EIO);
     weft_job jobs[2];
     weft_nursery n;
     make_jobs(jobs, r, 2);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, runs, &bad), 0);
+    CHECK_EQ(weft_spawn(&n, works, &bad), 0);
     int rc = weft_race(jobs, 2, WEFT_RACE_OK);
     CHECK_EQ(rc, -ECANCELED);
     CHECK_EQ(weft_cancel_reason()->kind, WEFT_R_SIBLING);
@@ -539,10 +451,10 @@ static int runs_the_inner(void *arg)
 TEST(a_race_in_a_gather_in_a_race_discards_what_was_in_vain)
 {
     /* The inner race is won by 1; the gather around it is a loser. */
-    struct runner a[] = {{.after = WEFT_FOREVER, .late = 3},
-                         ENDS(WEFT_MSEC(1), 1)};
-    struct runner b[] = {ENDS(WEFT_MSEC(2), 1), FOR_EVER};
-    struct runner c = ENDS(WEFT_MSEC(5), 1);
+    struct work a[] = {{.after = WEFT_FOREVER, .late = 3},
+                       ENDS(WEFT_MSEC(1), 1)};
+    struct work b[] = {ENDS(WEFT_MSEC(2), 1), FOR_EVER};
+    struct work c = ENDS(WEFT_MSEC(5), 1);
     weft_job race[2], gather[3], outer[2];
     struct inner in_race = {race, 2, true}, in_gather = {gather, 3, false};
 
@@ -550,7 +462,7 @@ TEST(a_race_in_a_gather_in_a_race_discards_what_was_in_vain)
     make_jobs(gather, b, 2);
     gather[2] = (weft_job){.fn = runs_the_inner, .arg = &in_race};
     outer[0] = (weft_job){.fn = runs_the_inner, .arg = &in_gather};
-    outer[1] = (weft_job){.fn = runs, .arg = &c, .discard = discards};
+    outer[1] = (weft_job){.fn = works, .arg = &c, .discard = discards};
     CHECK_EQ(weft_race(outer, 2, WEFT_RACE_OK), 1);
 
     check_job(&outer[0], WEFT_CANCELLED, -ECANCELED);
@@ -565,8 +477,8 @@ TEST(a_race_in_a_gather_in_a_race_discards_what_was_in_vain)
 
 TEST(a_gather_that_wins_keeps_all_it_has)
 {
-    struct runner a[] = {ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(2), 1)};
-    struct runner b = FOR_EVER;
+    struct work a[] = {ENDS(WEFT_MSEC(1), 1), ENDS(WEFT_MSEC(2), 1)};
+    struct work b = FOR_EVER;
     weft_job gather[2], outer[2];
     struct inner in_gather = {gather, 2, false};
     make_jobs(gather, a, 2);
@@ -579,8 +491,8 @@ TEST(a_gather_that_wins_keeps_all_it_has)
 
 static void races_again(void *arg)
 {
-    struct runner *r = arg;
-    struct runner late[] = {ENDS(WEFT_MSEC(2), 0), FOR_EVER};
+    struct work *r = arg;
+    struct work late[] = {ENDS(WEFT_MSEC(2), 0), FOR_EVER};
     weft_job jobs[2];
     make_jobs(jobs, late, 2);
     CHECK_EQ(weft_race(jobs, 2, WEFT_RACE_OK), 0);
@@ -589,8 +501,8 @@ static void races_again(void *arg)
 
 TEST(a_discard_may_race_in_its_turn)
 {
-    struct runner r[] = {{.after = WEFT_FOREVER, .late = 4},
-                         ENDS(WEFT_MSEC(1), 0)};
+    struct work r[] = {{.after = WEFT_FOREVER, .late = 4},
+                       ENDS(WEFT_MSEC(1), 0)};
     weft_job jobs[2];
     int rc;
     make_jobs(jobs, r, 2);
@@ -603,7 +515,7 @@ TEST(a_discard_may_race_in_its_turn)
 
 TEST(a_race_leaves_nothing_open_in_its_caller)
 {
-    struct runner r[] = {ENDS(0, 0), FOR_EVER};
+    struct work r[] = {ENDS(0, 0), FOR_EVER};
     weft_job jobs[2];
     weft_stats s;
     make_jobs(jobs, r, 2);
@@ -619,7 +531,7 @@ TEST(a_race_leaves_nothing_open_in_its_caller)
 
 TEST_PLAIN(a_race_needs_a_fiber)
 {
-    struct runner r[1] = {ENDS(0, 0)};
+    struct work r[1] = {ENDS(0, 0)};
     weft_job jobs[1];
     make_jobs(jobs, r, 1);
     CHECK_EQ(weft_race(jobs, 1, WEFT_RACE_OK), -EPERM);
@@ -633,7 +545,7 @@ static int connections, kept;
 
 static int connects(void *arg)
 {
-    const struct runner *r = arg;
+    const struct work *r = arg;
     int err = weft_sleep(r->after);
     if (err < 0) return err;
     connections++;
@@ -654,8 +566,8 @@ static void closes(void *arg)
 
 static int races_to_connect(void *arg)
 {
-    struct runner r[4] = {ENDS(WEFT_MSEC(2), 0), ENDS(WEFT_MSEC(1), 0),
-                          ENDS(WEFT_MSEC(1), 0), ENDS(WEFT_MSEC(3), 0)};
+    struct work r[4] = {ENDS(WEFT_MSEC(2), 0), ENDS(WEFT_MSEC(1), 0),
+                        ENDS(WEFT_MSEC(1), 0), ENDS(WEFT_MSEC(3), 0)};
     weft_job jobs[4];
     r[2].late = r[3].late = 1;
     for (int i = 0; i < 4; i++) {
@@ -694,9 +606,9 @@ static int races_scarcely(void *arg)
 {
     (void)arg;
     for (int i = 0; i < 2; i++) {
-        struct runner r[5] = {FOR_EVER, ENDS(WEFT_MSEC(1), 0),
-                              ENDS(WEFT_MSEC(1), 0), FOR_EVER,
-                              ENDS(WEFT_MSEC(2), 0)};
+        struct work r[5] = {FOR_EVER, ENDS(WEFT_MSEC(1), 0),
+                            ENDS(WEFT_MSEC(1), 0), FOR_EVER,
+                            ENDS(WEFT_MSEC(2), 0)};
         weft_job jobs[5];
         make_jobs(jobs, r, 5);
         r[0].after = r[3].after = WEFT_MSEC(4);

@@ -29,6 +29,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chance.h"
 #include "harness.h"
 #include "starve.h"
 #include "runtime/park.h"
@@ -83,7 +84,6 @@ static struct {
     bool generous; /* the grace is long enough everywhere */
 } world;
 
-static uint64_t state;
 static unsigned refused; /* calls that failed for lack of memory */
 static bool short_of_memory;
 
@@ -94,12 +94,6 @@ static bool lacks_memory(int err)
     CHECK(short_of_memory);
     refused++;
     return true;
-}
-
-static unsigned draw(unsigned below)
-{
-    state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-    return (unsigned)(state >> 33) % below;
 }
 
 static int null_fd; /* where the dumps go */
@@ -123,7 +117,7 @@ static void cleans_up(void)
 {
     bool late = weft_cancelled();
     CHECK(!late || weft_cancel_reason()->kind == WEFT_R_DEADLINE);
-    int err = weft_sleep(WEFT_USEC(draw(300)));
+    int err = weft_sleep(WEFT_USEC(random_below(300)));
     if (late) CHECK_EQ(err, -ECANCELED);
     CHECK(err == 0 || (err == -ECANCELED && weft_cancelled()));
     if (world.generous) CHECK_EQ(err, 0);
@@ -150,7 +144,7 @@ static void disown_one(void);
 /* Also one that has been closed, or that lies elsewhere. */
 static struct place *any_place(void)
 {
-    return &world.places[draw((unsigned)world.place_count)];
+    return &world.places[random_below(world.place_count)];
 }
 
 static void is_deferred(void *arg)
@@ -161,11 +155,11 @@ static void is_deferred(void *arg)
     CHECK_PTR(weft_self(), me->fiber);
     CHECK(!me->left);
     t->pending = false;
-    if (draw(2)) cleans_up();
-    if (draw(6) == 0) defer_one(me);
-    if (draw(8) == 0) undefer_one(me);
-    if (draw(8) == 0) own_one(any_place());
-    if (draw(8) == 0) disown_one();
+    if (random_below(2)) cleans_up();
+    if (random_below(6) == 0) defer_one(me);
+    if (random_below(8) == 0) undefer_one(me);
+    if (random_below(8) == 0) own_one(any_place());
+    if (random_below(8) == 0) disown_one();
     (void)weft_fail(-ENOTTY, "by the way");
 }
 
@@ -192,8 +186,8 @@ static void defer_one(struct node *me)
 static void undefer_one(struct node *me)
 {
     if (me->deferred == 0) return;
-    int i = (int)draw((unsigned)me->deferred);
-    bool pending = me->things[i].pending, run = draw(2);
+    int i = random_below(me->deferred);
+    bool pending = me->things[i].pending, run = random_below(2);
     if (pending && run) {
         /* so that it is the last */
         remove_from(me->stack, &me->height, i);
@@ -222,11 +216,11 @@ static int closes(void *arg)
         CHECK_EQ(p->stack[p->height - 1], o - world.objects);
         p->height--;
     }
-    if (draw(2)) cleans_up();
-    if (draw(8) == 0) own_one(draw(2) ? p : any_place());
-    if (draw(8) == 0) disown_one();
-    if (draw(8)) return (int)draw(3);
-    int code = -200 - (int)draw(50);
+    if (random_below(2)) cleans_up();
+    if (random_below(8) == 0) own_one(random_below(2) ? p : any_place());
+    if (random_below(8) == 0) disown_one();
+    if (random_below(8)) return random_below(3);
+    int code = -200 - random_below(50);
     if (!o->taken && !o->giving) note_failure(p, code);
     return weft_fail(code, "closer");
 }
@@ -246,8 +240,8 @@ static void own_one(struct place *p)
 static void disown_one(void)
 {
     if (world.object_count == 0) return;
-    struct object *o = &world.objects[draw((unsigned)world.object_count)];
-    bool run = draw(2), pending = o->pending;
+    struct object *o = &world.objects[random_below(world.object_count)];
+    bool run = random_below(2), pending = o->pending;
     if (!pending) {
         CHECK_EQ(weft_disown(o->handle, run), -ENOENT);
         return;
@@ -282,8 +276,8 @@ static int lives(void *arg)
     me->fiber = weft_self();
     me->id = weft_fiber_id();
     if (lacks_memory(weft_defer(leaves, me))) return 0;
-    int rc = draw(4) ? act(me, NULL, 0) : 0;
-    if (rc == 0 && draw(8)) {
+    int rc = random_below(4) ? act(me, NULL, 0) : 0;
+    if (rc == 0 && random_below(8)) {
         me->late = weft_cancelled();
         CHECK_EQ(weft_started(me), 0);
         me->ready = true;
@@ -291,9 +285,9 @@ static int lives(void *arg)
         /* Whose it is if it fails now is left open. */
         if (me->late) return me->rc = weft_checkpoint();
     }
-    if (rc == 0 && draw(20) == 0) rc = -400 - (int)draw(50);
+    if (rc == 0 && random_below(20) == 0) rc = -400 - random_below(50);
     if (rc == -ECANCELED) CHECK(weft_cancelled());
-    me->foreign = rc == 0 && draw(30) == 0 && !weft_cancelled();
+    me->foreign = rc == 0 && random_below(30) == 0 && !weft_cancelled();
     me->rc = me->foreign ? -ECANCELED : rc;
     return me->rc < 0 && me->rc != -ECANCELED ? weft_fail(rc, "child") : me->rc;
 }
@@ -302,7 +296,7 @@ static struct node *new_node(struct place *p)
 {
     if (world.node_count == NODES || !p) return NULL;
     struct node *c = &world.nodes[world.node_count++];
-    *c = (struct node){.home = p, .spawned = true, .has_task = draw(2)};
+    *c = (struct node){.home = p, .spawned = true, .has_task = random_below(2)};
     return c;
 }
 
@@ -319,8 +313,8 @@ static int spawn_one(struct place *p, bool wait)
     int err = 0;
     if (!c) return 0;
     weft_spawn_opts o = {.task = c->has_task ? &c->task : NULL,
-                         .daemon = draw(5) == 0,
-                         .unless_cancelled = draw(5) == 0};
+                         .daemon = random_below(5) == 0,
+                         .unless_cancelled = random_below(5) == 0};
     c->daemon = o.daemon;
     if (wait) {
         WEFT_MOVE_ON_AFTER(err, WEFT_MSEC(10)) {
@@ -363,9 +357,9 @@ static int start_one(struct place *p)
     if (!c) return 0;
     c->by_start = true;
     weft_spawn_opts o = {.task = c->has_task ? &c->task : NULL,
-                         .daemon = draw(5) == 0};
+                         .daemon = random_below(5) == 0};
     c->daemon = o.daemon;
-    WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(draw(10))) {
+    WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(random_below(10))) {
         void *value = NULL;
         rc = weft_start_ex(&p->n, lives, c, &value, &o);
         if (rc == 0) {
@@ -382,7 +376,7 @@ static int start_one(struct place *p)
         CHECK(rc == 0 || rc == -ECANCELED || rc == -ESHUTDOWN ||
               rc == -EPROTO || rc == -ETIMEDOUT || rc <= -200);
         if (rc == -ECANCELED && !weft_cancelled()) rc = 0;
-        if (rc < 0 && rc != -ECANCELED && draw(2)) rc = 0;
+        if (rc < 0 && rc != -ECANCELED && random_below(2)) rc = 0;
     }
     return rc;
 }
@@ -412,7 +406,7 @@ static weft_verdict notes_the_end(weft_nursery *n, uint64_t child,
         if (o.err) CHECK(strcmp(o.err->msg, "by the way") != 0);
         if (p->policy != WEFT_SUPERVISE) note_failure(p, o.rc);
     }
-    return draw(20) ? WEFT_CONTINUE : WEFT_CANCEL_REST;
+    return random_below(20) ? WEFT_CONTINUE : WEFT_CANCEL_REST;
 }
 
 static void check_the_errors(const struct place *p)
@@ -431,8 +425,8 @@ static void check_the_errors(const struct place *p)
 
 static weft_time some_grace(void)
 {
-    if (world.generous) return draw(2) ? 0 : WEFT_SEC(60);
-    return WEFT_USEC((weft_time)draw(400) - 50);
+    if (world.generous) return random_below(2) ? 0 : WEFT_SEC(60);
+    return WEFT_USEC((weft_time)random_below(400) - 50);
 }
 
 static int has_a_place(struct node *me, struct place *outer, int depth)
@@ -441,20 +435,20 @@ static int has_a_place(struct node *me, struct place *outer, int depth)
     struct place *p = &world.places[world.place_count++];
     *p = (struct place){.owner = me,
                         .outer = outer ? outer : me->home,
-                        .policy = (weft_policy)draw(3)};
+                        .policy = (weft_policy)random_below(3)};
     weft_nursery_opts o = {.policy = p->policy,
-                           .limit = draw(3) ? 0 : 1 + draw(3),
+                           .limit = random_below(3) ? 0 : 1 + random_below(3u),
                            .cleanup_grace = some_grace(),
                            .on_exit = notes_the_end,
                            .user = p};
     CHECK_EQ(weft_nursery_open(&p->n, &o), 0);
     p->open = true;
-    if (draw(4) == 0) {
+    if (random_below(4) == 0) {
         weft_scope_set_deadline(weft_nursery_scope(&p->n),
-                                weft_after(WEFT_USEC(draw(5000))));
+                                weft_after(WEFT_USEC(random_below(5000))));
     }
     int rc = act(me, p, depth + 1);
-    if (rc == 0) rc = (int)draw(3);
+    if (rc == 0) rc = random_below(3);
     if (rc < 0 && !(rc == -ECANCELED && weft_cancelled())) note_failure(p, rc);
     if (rc == -ECANCELED) p->stopped = p->stopped_by_scope = true;
     p->closing = true;
@@ -467,7 +461,7 @@ static int has_a_place(struct node *me, struct place *outer, int depth)
         CHECK_EQ(result, p->codes[0]);
         check_the_errors(p);
         if (result == -ECANCELED) result = -449; /* somebody's, not ours */
-        return draw(2) ? result : 0;
+        return random_below(2) ? result : 0;
     }
     CHECK(result == rc || result == p->cancel_code || result == -ECANCELED ||
           result == 0);
@@ -483,7 +477,7 @@ static int runs_beside(void *arg)
 {
     (void)arg;
     CHECK(!weft_cancelled());
-    CHECK_EQ(weft_sleep(WEFT_USEC(draw(500))), 0);
+    CHECK_EQ(weft_sleep(WEFT_USEC(random_below(500))), 0);
     world.in_background--;
     return 0;
 }
@@ -491,7 +485,7 @@ static int runs_beside(void *arg)
 static void cancel_one(struct place *p)
 {
     if (!p) return;
-    int code = draw(2) ? 0 : -300 - (int)draw(50);
+    int code = random_below(2) ? 0 : -300 - random_below(50);
     if (!weft_scope_cancel_called(weft_nursery_scope(&p->n))) {
         p->cancel_code = code;
     }
@@ -501,7 +495,7 @@ static void cancel_one(struct place *p)
 static void cancel_a_task(void)
 {
     if (world.node_count == 0) return;
-    struct node *c = &world.nodes[draw((unsigned)world.node_count)];
+    struct node *c = &world.nodes[random_below(world.node_count)];
     if (!c->has_task || !c->entered) return;
     c->struck = true;
     weft_task_cancel(&c->task, -EINTR, NULL);
@@ -513,7 +507,7 @@ static int join_one(const struct node *me)
     int first = (int)(me - world.nodes) + 1;
     if (first >= world.node_count) return 0;
     struct node *c =
-        &world.nodes[first + (int)draw((unsigned)(world.node_count - first))];
+        &world.nodes[first + random_below(world.node_count - first)];
     weft_outcome out;
     int rc;
     if (!c->has_task || !c->entered) return 0;
@@ -544,7 +538,7 @@ struct little {
 static void ends_a_little(void *arg)
 {
     struct little *l = arg;
-    if (draw(2)) cleans_up();
+    if (random_below(2)) cleans_up();
     l->cleaned++;
     l->alive--;
 }
@@ -556,10 +550,11 @@ static int lives_a_little(void *arg)
     l->entered++;
     l->alive++;
     if (lacks_memory(weft_defer(ends_a_little, l))) return 0;
-    for (unsigned i = draw(4); i > 0 && rc == 0; i--) {
-        rc = draw(2) ? weft_yield() : weft_sleep(WEFT_USEC(draw(400)));
+    for (unsigned i = random_below(4u); i > 0 && rc == 0; i--) {
+        rc = random_below(2) ? weft_yield()
+                             : weft_sleep(WEFT_USEC(random_below(400)));
     }
-    return rc == 0 && draw(5) == 0 ? weft_fail(l->code, "little") : rc;
+    return rc == 0 && random_below(5) == 0 ? weft_fail(l->code, "little") : rc;
 }
 
 static int hands_out(weft_gen *g, void *arg)
@@ -568,13 +563,13 @@ static int hands_out(weft_gen *g, void *arg)
     l->entered++;
     l->alive++;
     if (lacks_memory(weft_defer(ends_a_little, l))) return 0;
-    for (unsigned i = draw(6); i > 0; i--) {
-        int rc = draw(3) ? 0 : weft_sleep(WEFT_USEC(draw(300)));
+    for (unsigned i = random_below(6u); i > 0; i--) {
+        int rc = random_below(3) ? 0 : weft_sleep(WEFT_USEC(random_below(300)));
         if (rc == 0) rc = weft_gen_yield(g, &l->item);
         if (rc < 0) return rc;
         l->item++;
     }
-    return draw(3) ? 0 : weft_fail(l->code, "no more");
+    return random_below(3) ? 0 : weft_fail(l->code, "no more");
 }
 
 static int has_a_generator(void)
@@ -584,9 +579,9 @@ static int has_a_generator(void)
     int rc = weft_gen_open(&g, hands_out, &l), seen = 0;
     if (lacks_memory(rc)) return 0;
     CHECK_EQ(rc, 0);
-    for (unsigned i = draw(8); i > 0 && rc >= 0; i--) {
+    for (unsigned i = random_below(8u); i > 0 && rc >= 0; i--) {
         void *item = NULL;
-        WEFT_MOVE_ON_AFTER(rc, WEFT_USEC(draw(600))) {
+        WEFT_MOVE_ON_AFTER(rc, WEFT_USEC(random_below(600))) {
             rc = weft_gen_next(&g, &item);
             if (rc == 1) CHECK_EQ(*(int *)item, seen++);
             if (rc == -ECANCELED) CHECK(weft_cancelled());
@@ -606,16 +601,18 @@ static int has_a_group(void)
 {
     struct little l[JOBS] = {0};
     weft_job jobs[JOBS] = {0};
-    size_t n = draw(JOBS + 1);
-    bool race = n > 0 && draw(2), failed = false;
-    weft_gather_opts o = {.policy = draw(2) ? WEFT_COLLECT : WEFT_FAIL_FAST,
-                          .limit = draw(3)};
+    size_t n = (size_t)random_below(JOBS + 1);
+    bool race = n > 0 && random_below(2), failed = false;
+    weft_gather_opts o = {.policy =
+                              random_below(2) ? WEFT_COLLECT : WEFT_FAIL_FAST,
+                          .limit = random_below(3u)};
     int rc;
     for (size_t i = 0; i < n; i++) {
         l[i].code = -501 - (int)i;
         jobs[i] = (weft_job){.fn = lives_a_little, .arg = &l[i]};
     }
-    rc = race ? weft_race(jobs, n, draw(2) ? WEFT_RACE_OK : WEFT_RACE_DONE)
+    rc = race ? weft_race(jobs, n,
+                          random_below(2) ? WEFT_RACE_OK : WEFT_RACE_DONE)
               : weft_gather(jobs, n, &o);
     for (size_t i = 0; i < n; i++) {
         CHECK_EQ(l[i].alive, 0);
@@ -637,11 +634,11 @@ static int leaves_by_return(struct little *l, unsigned *closed)
 {
     int rc;
     WEFT_NURSERY(n, rc) {
-        for (unsigned i = draw(4); i > 0; i--) {
+        for (unsigned i = random_below(4u); i > 0; i--) {
             rc = weft_spawn(&n, lives_a_little, l);
             if (lacks_memory(rc)) break;
         }
-        if (draw(2)) rc = weft_sleep(WEFT_USEC(draw(300)));
+        if (random_below(2)) rc = weft_sleep(WEFT_USEC(random_below(300)));
         ++*closed;
         return rc;
     }
@@ -673,12 +670,12 @@ static weft_key keys[3] = {
 
 static int has_a_local(struct node *me, struct place *p, int depth)
 {
-    weft_key *k = &keys[draw(3)];
+    weft_key *k = &keys[random_below(3)];
     if (lacks_memory(weft_local_push(k, &pushed))) return 0;
     pushed++;
     int rc = depth < 4 ? act(me, p, depth + 2) : weft_yield();
     CHECK_PTR(weft_local_get(k), &pushed);
-    if (draw(4)) {
+    if (random_below(4)) {
         int err = weft_local_pop(k);
         CHECK(err == 0 || lacks_memory(err));
     }
@@ -693,7 +690,8 @@ static int has_a_permit(int depth)
     WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(2)) {
         rc = weft_sem_acquire(&permits, 1);
         if (rc == 0) {
-            rc = depth < 4 ? weft_sleep(WEFT_USEC(draw(300))) : weft_yield();
+            rc = depth < 4 ? weft_sleep(WEFT_USEC(random_below(300)))
+                           : weft_yield();
             CHECK_EQ(weft_sem_release(&permits, 1), 0);
         }
     }
@@ -704,8 +702,8 @@ static int has_a_permit(int depth)
 static struct place *some_place(const struct node *me, struct place *p)
 {
     struct place *q = p ? p : me->home;
-    if (world.place_count > 0 && draw(8) == 0) return any_place();
-    while (q && draw(3) == 0) {
+    if (world.place_count > 0 && random_below(8) == 0) return any_place();
+    while (q && random_below(3) == 0) {
         q = q->outer;
     }
     return q;
@@ -715,7 +713,7 @@ static int act_once(struct node *me, struct place *p, int depth)
 {
     int rc;
     struct place *q = some_place(me, p);
-    switch (draw(21)) {
+    switch (random_below(21)) {
     case 16:
         return has_a_generator();
     case 17:
@@ -728,9 +726,9 @@ static int act_once(struct node *me, struct place *p, int depth)
         return has_a_permit(depth);
     case 0:
     case 1:
-        return weft_sleep(WEFT_USEC(draw(2000)));
+        return weft_sleep(WEFT_USEC(random_below(2000)));
     case 2:
-        if (draw(50) == 0) weft_dump(null_fd);
+        if (random_below(50) == 0) weft_dump(null_fd);
         return weft_yield();
     case 3:
     case 4:
@@ -755,34 +753,34 @@ static int act_once(struct node *me, struct place *p, int depth)
         disown_one();
         return 0;
     case 13:
-        if (draw(2)) cancel_a_task();
-        if (draw(3) == 0) cancel_one(q);
+        if (random_below(2)) cancel_a_task();
+        if (random_below(3) == 0) cancel_one(q);
         return 0;
     case 14:
-        if (draw(2)) return join_one(me);
+        if (random_below(2)) return join_one(me);
         rc = weft_background(runs_beside, NULL, NULL);
         CHECK(rc == 0 || lacks_memory(rc));
         world.in_background += rc == 0;
         return 0;
     default:
-        if (draw(20) == 0) return -400 - (int)draw(50);
-        if (draw(4) == 0) {
-            WEFT_SHIELD(rc, WEFT_USEC(draw(3000))) {
+        if (random_below(20) == 0) return -400 - random_below(50);
+        if (random_below(4) == 0) {
+            WEFT_SHIELD(rc, WEFT_USEC(random_below(3000))) {
                 rc = depth < 4 ? act(me, p, depth + 2) : weft_yield();
             }
             return rc;
         }
-        WEFT_FAIL_AFTER(rc, WEFT_USEC(draw(3000))) {
+        WEFT_FAIL_AFTER(rc, WEFT_USEC(random_below(3000))) {
             rc = depth < 4 ? act(me, p, depth + 2) : weft_yield();
         }
-        return draw(2) && rc != -ECANCELED ? 0 : rc;
+        return random_below(2) && rc != -ECANCELED ? 0 : rc;
     }
 }
 
 static int act(struct node *me, struct place *p, int depth)
 {
     int rc = 0;
-    for (unsigned i = draw(depth ? 12 : 16); i > 0 && rc == 0; i--) {
+    for (unsigned i = random_below(depth ? 12u : 16u); i > 0 && rc == 0; i--) {
         rc = act_once(me, p, depth);
     }
     return rc;
@@ -793,8 +791,8 @@ static void run_a_program(uint64_t seed)
     static struct place nowhere;
     memset(&world, 0, sizeof world);
     memset(&nowhere, 0, sizeof nowhere);
-    state = seed;
-    world.generous = draw(2);
+    random_begin(seed);
+    world.generous = random_below(2);
     pushed = dropped = 0;
     weft_sem_init(&permits, 2, 2);
     (void)fprintf(stderr, "program %llu\n", (unsigned long long)seed);
@@ -842,9 +840,9 @@ static void strikes(weft_fiber *f, bool parked, void *arg)
 {
     (void)f;
     (void)parked;
-    if (draw(*(unsigned *)arg)) return;
-    struct place *p = &world.places[draw((unsigned)world.place_count + 1)];
-    if (draw(2)) {
+    if (random_below(*(unsigned *)arg)) return;
+    struct place *p = &world.places[random_below(world.place_count + 1)];
+    if (random_below(2)) {
         cancel_a_task();
     } else if (p < &world.places[world.place_count] && p->open) {
         cancel_one(p);

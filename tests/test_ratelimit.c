@@ -15,21 +15,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "chance.h"
 #include "harness.h"
+#include "open.h"
 #include "reactor/reactor.h"
 #include "reactor/timer.h"
 
 static const weft_rate_kind kinds[] = {WEFT_TOKEN_BUCKET, WEFT_SLIDING_WINDOW};
-
-static uint64_t random_state;
-
-static int64_t random_below(int64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int64_t)((random_state >> 11) % (uint64_t)limit);
-}
 
 static void sleep_for(weft_time ns)
 {
@@ -324,7 +316,7 @@ static void pick_rate(weft_ratelimit *r, weft_rate_kind kind, uint32_t *limit,
 
 TEST(pattern_107_remaining_is_what_would_be_allowed_now)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int i = 0; i < 600; i++) {
         weft_ratelimit r;
         uint32_t limit;
@@ -345,7 +337,7 @@ TEST(pattern_107_remaining_is_what_would_be_allowed_now)
 
 TEST(pattern_107_retry_after_is_the_moment_and_not_one_before)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     int tried = 0;
     for (int i = 0; i < 600; i++) {
         weft_ratelimit r;
@@ -371,7 +363,7 @@ TEST(pattern_107_retry_after_is_the_moment_and_not_one_before)
 
 TEST(pattern_107_reset_at_is_when_all_is_there_and_not_before)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int i = 0; i < 600; i++) {
         weft_ratelimit r;
         uint32_t limit;
@@ -472,7 +464,7 @@ static void pick_model(weft_ratelimit *r, int i)
 TEST(checks_agree_with_a_log_of_all_that_was_let_through)
 {
     weft_ratelimit r;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int i = 0; i < 40; i++) {
         pick_model(&r, i);
         for (int k = 0; k < 120; k++) {
@@ -494,7 +486,7 @@ TEST(checks_agree_with_a_log_of_all_that_was_let_through)
 TEST(no_stretch_of_the_window_ever_has_too_many)
 {
     weft_ratelimit r;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int i = 0; i < 40; i++) {
         pick_model(&r, 1);
         for (int k = 0; k < 300; k++) {
@@ -668,9 +660,7 @@ TEST(in_a_cancelled_scope_nothing_is_counted)
     weft_ratelimit r;
     weft_scope s;
     weft_ratelimit_init(&r, WEFT_TOKEN_BUCKET, 4, WEFT_SEC(16));
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     for (int i = 0; i < 20; i++)
         CHECK_EQ(weft_ratelimit_wait(&r, 1), -ECANCELED);
     CHECK_EQ(weft_ratelimit_wait(&r, 9), -ECANCELED);
@@ -832,7 +822,7 @@ TEST(a_cancel_at_the_moment_of_the_turn_leaves_one_story)
 
 TEST(pattern_107_what_is_said_reckons_with_the_line)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int i = 0; i < 200; i++) {
         weft_ratelimit r;
         weft_ratelimit_info info;
@@ -971,7 +961,7 @@ static void one_step(weft_nursery *n, weft_ratelimit *r)
 TEST(the_line_agrees_with_the_model_under_random_use)
 {
     weft_ratelimit r;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int i = 0; i < 30; i++) {
         weft_nursery n;
         pick_model(&r, i);

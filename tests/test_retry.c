@@ -15,7 +15,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "fibers.h"
 #include "harness.h"
+#include "open.h"
 
 enum { MANY = 64 };
 
@@ -531,9 +533,7 @@ TEST(in_a_cancelled_scope_it_calls_nothing)
 {
     struct work w = {.fails = 0};
     weft_scope s;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     for (int i = 0; i < 20; i++)
         CHECK_EQ(weft_retry(do_work, &w, NULL), -ECANCELED);
     CHECK_EQ(weft_scope_end(&s, -ECANCELED), 0);
@@ -569,8 +569,7 @@ TEST(a_wait_can_be_cancelled)
     weft_nursery n;
     weft_time start = weft_now();
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&c.scope);
-    CHECK_EQ(weft_scope_begin(&c.scope), 0);
+    open_scope(&c.scope);
     CHECK_EQ(weft_spawn(&n, cancels, &c), 0);
     CHECK_EQ(weft_retry(do_work, &w, &o), -ECANCELED);
     CHECK_EQ(weft_now() - start, WEFT_MSEC(150));
@@ -592,8 +591,7 @@ TEST(cancelled_during_an_attempt_there_is_no_next_one)
     for (unsigned attempts = 1; attempts <= 2; attempts++) {
         struct canceller c = {.when = 0};
         weft_retry_opts o = plain(attempts);
-        weft_scope_init(&c.scope);
-        CHECK_EQ(weft_scope_begin(&c.scope), 0);
+        open_scope(&c.scope);
         /* After the last attempt there was no wait to be cancelled. */
         CHECK_EQ(weft_retry(cancels_and_fails, &c, &o),
                  attempts == 1 ? -EIO : -ECANCELED);
@@ -857,10 +855,7 @@ static int asks_from_a_child(void *arg)
 
 static int has_a_child_ask(void *arg)
 {
-    weft_nursery n;
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, asks_from_a_child, NULL), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(in_a_nursery(asks_from_a_child, NULL), 0);
     return do_work(arg);
 }
 
@@ -911,9 +906,6 @@ static int retries_what_defers(void *arg)
 
 TEST(what_an_attempt_defers_comes_at_the_end_of_the_fiber)
 {
-    weft_nursery n;
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, retries_what_defers, NULL), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(in_a_nursery(retries_what_defers, NULL), 0);
     CHECK_EQ(deferred_calls, 3);
 }

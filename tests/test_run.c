@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fibers.h"
 #include "harness.h"
 #include "process.h"
 
@@ -20,11 +21,6 @@ static const weft_run_opts on_virtual_clock = {.virtual_clock = true};
 static int run(weft_fn fn, void *arg)
 {
     return weft_run(fn, arg, &on_virtual_clock);
-}
-
-static int returns(void *arg)
-{
-    return *(int *)arg;
 }
 
 TEST_PLAIN(dlk_11_run_returns_what_main_returned)

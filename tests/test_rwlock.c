@@ -12,8 +12,13 @@
 
 #include <string.h>
 
+#include "chance.h"
+#include "deadlock.h"
+#include "fibers.h"
 #include "harness.h"
+#include "open.h"
 #include "process.h"
+#include "settle.h"
 
 enum { WAITING = 1 };
 
@@ -63,16 +68,6 @@ static int uses(void *arg)
     return weft_scope_end(&u->scope, 0);
 }
 
-/* Gives every fiber that can go on the time to do so. */
-static void settle(void)
-{
-    int rc;
-    WEFT_SHIELD(rc, WEFT_FOREVER) {
-        rc = weft_sleep(1);
-    }
-    CHECK_EQ(rc, 0);
-}
-
 static void add(weft_nursery *n, struct user *u, bool writes)
 {
     *u = (struct user){.result = WAITING, .writes = writes};
@@ -93,6 +88,12 @@ static void let_go(struct user *u)
 {
     CHECK_EQ(u->result, 0);
     weft_event_set(&u->may_leave);
+    settle();
+}
+
+static void cancel(struct user *u)
+{
+    weft_scope_cancel(&u->scope, 0, NULL);
     settle();
 }
 
@@ -333,9 +334,7 @@ TEST(trying_takes_it_only_if_nobody_waits)
 TEST(trying_is_no_cancel_point)
 {
     weft_scope s;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_rwlock_rdlock(&lock), -ECANCELED);
     CHECK_EQ(weft_rwlock_wrlock(&lock), -ECANCELED);
     CHECK_EQ(weft_rwlock_tryrdlock(&lock), 0);
@@ -381,11 +380,7 @@ static int unlocks_as_a_stranger(void *arg)
 
 static void let_a_stranger_unlock(void)
 {
-    int rc;
-    WEFT_NURSERY(n, rc) {
-        rc = weft_spawn(&n, unlocks_as_a_stranger, NULL);
-    }
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(unlocks_as_a_stranger, NULL), 0);
 }
 
 TEST(rwl_06_who_holds_nothing_unlocks_nothing)
@@ -409,8 +404,7 @@ TEST(rwl_06_a_waiter_holds_nothing_yet_and_one_that_was_cancelled_never)
     weft_nursery n;
     struct user u[2];
     add_all(&n, u, "wr");
-    weft_scope_cancel(&u[1].scope, 0, NULL);
-    settle();
+    cancel(&u[1]);
     CHECK_EQ(u[1].result, -ECANCELED);
     let_a_stranger_unlock();
     check_results(u, "0c");
@@ -495,11 +489,7 @@ static int downgrades_and_ends(void *arg)
 
 TEST(who_has_downgraded_is_no_writer_when_it_ends)
 {
-    int rc;
-    WEFT_NURSERY(n, rc) {
-        rc = weft_spawn(&n, downgrades_and_ends, NULL);
-    }
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(downgrades_and_ends, NULL), 0);
     check_free();
 }
 
@@ -511,8 +501,7 @@ TEST(a_cancelled_waiting_writer_lets_the_readers_behind_it_in_at_once)
     struct user u[5];
     add_all(&n, u, "rwrrw");
     check_results(u, "0....");
-    weft_scope_cancel(&u[1].scope, 0, NULL);
-    settle();
+    cancel(&u[1]);
     check_results(u, "0c00.");
     CHECK_EQ(reading, 3);
     finish(&n, u, 5);
@@ -536,11 +525,9 @@ TEST(a_cancelled_writer_in_the_middle_lets_nobody_past_those_before_it)
     weft_nursery n;
     struct user u[5];
     add_all(&n, u, "rwwrr");
-    weft_scope_cancel(&u[2].scope, 0, NULL);
-    settle();
+    cancel(&u[2]);
     check_results(u, "0.c..");
-    weft_scope_cancel(&u[1].scope, 0, NULL);
-    settle();
+    cancel(&u[1]);
     check_results(u, "0cc00");
     finish(&n, u, 5);
 }
@@ -550,8 +537,7 @@ TEST(a_cancelled_writer_behind_a_writer_lets_nobody_in)
     weft_nursery n;
     struct user u[3];
     add_all(&n, u, "wwr");
-    weft_scope_cancel(&u[1].scope, 0, NULL);
-    settle();
+    cancel(&u[1]);
     check_results(u, "0c.");
     let_go(&u[0]);
     check_results(u, "0c0");
@@ -563,8 +549,7 @@ TEST(a_cancelled_reader_between_writers_changes_nothing_for_them)
     weft_nursery n;
     struct user u[4];
     add_all(&n, u, "wrwr");
-    weft_scope_cancel(&u[1].scope, 0, NULL);
-    settle();
+    cancel(&u[1]);
     check_results(u, "0c..");
     let_go(&u[0]);
     check_results(u, "0c0.");
@@ -611,8 +596,7 @@ TEST(grt_a_lock_that_was_given_survives_a_cancel_in_the_same_turn)
         CHECK_EQ(weft_rwlock_wrlock(&lock), 0);
         add_all(&n, u, writes ? "wr" : "rw");
         CHECK_EQ(weft_rwlock_unlock(&lock), 0);
-        weft_scope_cancel(&u[0].scope, 0, NULL);
-        settle();
+        cancel(&u[0]);
         check_results(u, "0.");
         CHECK_EQ(u[0].next, -ECANCELED);
         finish(&n, u, 2);
@@ -642,8 +626,7 @@ TEST(grt_readers_let_in_by_a_cancelled_writer_survive_a_cancel_that_follows)
     struct user u[4];
     add_all(&n, u, "rwrr");
     weft_scope_cancel(&u[1].scope, 0, NULL);
-    weft_scope_cancel(&u[2].scope, 0, NULL);
-    settle();
+    cancel(&u[2]);
     check_results(u, "0c00");
     CHECK_EQ(u[2].next, -ECANCELED);
     CHECK_EQ(u[3].next, 0);
@@ -776,11 +759,7 @@ static int ends_with_some_of_several(void *arg)
 
 TEST(a_fiber_that_ends_leaves_only_what_it_holds_of_either_sort)
 {
-    int rc;
-    WEFT_NURSERY(n, rc) {
-        rc = weft_spawn(&n, ends_with_some_of_several, NULL);
-    }
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(ends_with_some_of_several, NULL), 0);
     CHECK_EQ(weft_rwlock_trywrlock(&several[0]), -EOWNERDEAD);
     CHECK_EQ(weft_rwlock_trywrlock(&several[1]), 0);
     CHECK_EQ(weft_rwlock_trywrlock(&several[2]), -EOWNERDEAD);
@@ -851,11 +830,7 @@ static int leaves_it_to_a_deferred_call(void *arg)
 
 TEST(a_reader_may_unlock_in_what_it_has_deferred)
 {
-    int rc;
-    WEFT_NURSERY(n, rc) {
-        rc = weft_spawn(&n, leaves_it_to_a_deferred_call, &lock);
-    }
-    CHECK_EQ(rc, 0);
+    CHECK_EQ(in_a_nursery(leaves_it_to_a_deferred_call, &lock), 0);
     check_free();
 }
 
@@ -933,20 +908,11 @@ static int upgrades(void *arg)
     return rc;
 }
 
-static void deadlocks_on_itself(void *arg)
-{
-    const weft_run_opts opts = {.virtual_clock = true};
-    (void)arg;
-    CHECK_EQ(weft_run(upgrades, NULL, &opts), -EDEADLK);
-}
-
 TEST_PLAIN(a_reader_that_asks_to_write_is_reported_with_no_holder)
 {
-    static struct ending e;
-    run_in_process(deadlocks_on_itself, NULL, &e);
-    CHECK_EQ(e.status, 0);
-    CHECK(strstr(e.said, "rwlock to write "));
-    CHECK(!strstr(e.said, "held by"));
+    const char *report = deadlock_report(upgrades);
+    CHECK(strstr(report, "rwlock to write "));
+    CHECK(!strstr(report, "held by"));
 }
 
 /* ---- random use, compared with the rules said plainly ------------------- */
@@ -959,16 +925,6 @@ static struct model {
 } model[USERS];
 static struct user users[USERS];
 static int line[USERS], in_line, model_readers, model_writer;
-static uint64_t random_state;
-
-static int random_below(int limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)((random_state >> 11) % (uint64_t)limit);
-}
-
 static void take_out(int at)
 {
     in_line--;
@@ -993,7 +949,7 @@ static void model_leaves(int who)
     model_admits();
 }
 
-static void cancel(int who)
+static void cancel_one(int who)
 {
     weft_scope_cancel(&users[who].scope, 0, NULL);
     for (int i = 0; i < in_line; i++) {
@@ -1030,7 +986,7 @@ static void step(weft_nursery *n)
         CHECK_EQ(weft_yield(), 0);
         model_leaves(who);
     } else if (random_below(2)) {
-        cancel(who);
+        cancel_one(who);
     } else if (in_line == 0 && !model_writer) {
         CHECK_EQ(weft_rwlock_tryrdlock(&lock), 0);
         CHECK_EQ(weft_rwlock_unlock(&lock), 0);
@@ -1043,7 +999,7 @@ static void step(weft_nursery *n)
 TEST(a_rwlock_is_one_line_of_waiters)
 {
     weft_nursery n;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     for (int i = 0; i < STEPS; i++) {
         step(&n);

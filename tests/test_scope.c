@@ -9,12 +9,7 @@
 #include <stdlib.h>
 
 #include "harness.h"
-
-static void open_scope(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
-}
+#include "open.h"
 
 TEST(sco_01_every_cancel_point_of_a_cancelled_scope_fails)
 {
@@ -204,8 +199,7 @@ TEST(sco_17_cancelling_is_not_a_cancel_point)
 {
     weft_scope s;
     int statements = 0;
-    open_scope(&s);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     statements++;
     weft_scope_cancel(&s, 0, NULL);
     statements++;

@@ -6,18 +6,14 @@
 #include <weft/scope.h>
 #include <weft/time.h>
 
+#include "fibers.h"
 #include "harness.h"
+#include "unhandled.h"
 
 static void check_nothing_is_open(void)
 {
     CHECK_EQ(weft_deadline(), WEFT_FOREVER);
     CHECK_EQ(weft_checkpoint(), 0);
-}
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep_until(WEFT_FOREVER);
 }
 
 static int returns_from_the_middle(void *arg)
@@ -162,15 +158,6 @@ TEST(sco_22_a_nursery_block_left_by_break_cancels_if_rc_is_negative)
     check_nothing_is_open();
 }
 
-static unsigned hook_calls;
-static int hook_code;
-
-static void count_unhandled(const weft_error *e)
-{
-    hook_calls++;
-    hook_code = e->code;
-}
-
 static weft_time child_ended;
 
 static int fails_after_5_ms(void *arg)
@@ -195,11 +182,11 @@ static int leaves_by_return(void)
 TEST(sco_23_return_from_a_nursery_joins_and_reports_a_lost_failure_once)
 {
     weft_time start = weft_now();
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     CHECK_EQ(leaves_by_return(), 7);
     CHECK_EQ(child_ended - start, WEFT_MSEC(5));
-    CHECK_EQ(hook_calls, 1);
-    CHECK_EQ(hook_code, -EIO);
+    CHECK_EQ(unhandled, 1);
+    CHECK_EQ(unhandled_code, -EIO);
     weft_on_unhandled(NULL);
     check_nothing_is_open();
 }
@@ -220,8 +207,8 @@ static int hook_codes[8];
 
 static void fails_in_its_turn(const weft_error *e)
 {
-    CHECK(hook_calls < 8);
-    hook_codes[hook_calls++] = e->code;
+    CHECK(unhandled < 8);
+    hook_codes[unhandled++] = e->code;
     CHECK_EQ(weft_close((weft_fd){0, 0}), -EBADF);
     CHECK_EQ(weft_last_error()->code, -EBADF);
 }
@@ -248,7 +235,7 @@ TEST_FIFO(the_hook_for_lost_failures_may_fail_and_is_told_of_each)
 {
     weft_on_unhandled(fails_in_its_turn);
     CHECK_EQ(leaves_three_failures(), 7);
-    CHECK_EQ(hook_calls, 3);
+    CHECK_EQ(unhandled, 3);
     CHECK_EQ(hook_codes[0], -EIO);
     CHECK_EQ(hook_codes[1], -EPROTO);
     CHECK_EQ(hook_codes[2], -ENOENT);
@@ -267,7 +254,7 @@ TEST(sco_23_goto_out_of_blocks_ends_them_all)
 {
     int rc, inner;
     weft_time start = weft_now();
-    weft_on_unhandled(count_unhandled);
+    weft_on_unhandled(note_unhandled);
     WEFT_FAIL_AFTER(rc, WEFT_SEC(1)) {
         WEFT_NURSERY(n, rc) {
             CHECK_EQ(weft_spawn(&n, fails_after_5_ms, NULL), 0);
@@ -280,7 +267,7 @@ TEST(sco_23_goto_out_of_blocks_ends_them_all)
     CHECK(false);
 out:
     CHECK_EQ(child_ended - start, WEFT_MSEC(5));
-    CHECK_EQ(hook_calls, 1);
+    CHECK_EQ(unhandled, 1);
     weft_on_unhandled(NULL);
     check_nothing_is_open();
 }

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "chance.h"
 #include "harness.h"
 
 enum { NODES = 40, ROUNDS = 100, PARKED = 1 };
@@ -25,16 +26,6 @@ struct node {
 };
 
 static struct node nodes[NODES];
-
-static uint64_t random_state;
-
-static int random_below(int limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)((random_state >> 11) % (uint64_t)limit);
-}
 
 static const char *const names[] = {"a", "b", "c", "d", "e"};
 
@@ -105,7 +96,7 @@ static void grow_a_tree(void)
 
 TEST(a_change_wakes_just_those_who_see_it)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int round = 0; round < ROUNDS; round++) {
         weft_nursery n;
         grow_a_tree();

@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "dump.h"
+#include "fibers.h"
 #include "harness.h"
+#include "open.h"
 
 enum { MOST = 24, WAITING = 99 };
 
@@ -36,8 +38,7 @@ static int turns;
 static int chooses(void *arg)
 {
     struct chooser *ch = arg;
-    weft_scope_init(&ch->scope);
-    CHECK_EQ(weft_scope_begin(&ch->scope), 0);
+    open_scope(&ch->scope);
     ch->index = weft_select(ch->cases, ch->n, ch->flags);
     ch->at = weft_now();
     ch->turn = ++turns;
@@ -153,12 +154,6 @@ TEST(sel_02_one_item_is_taken_when_both_become_ready_before_it_runs)
     CHECK_EQ(item, 6);
     weft_chan_free(a);
     weft_chan_free(b);
-}
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep(WEFT_FOREVER);
 }
 
 TEST(sel_03_a_cancelled_select_stands_nowhere)
@@ -813,9 +808,7 @@ TEST(a_select_in_a_cancelled_scope_does_nothing)
     weft_chan *c = ints_inside(1);
     int item = -1;
     weft_case cases[] = {WEFT_CASE_RECV(c, &item), WEFT_CASE_AFTER(0)};
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     for (int i = 0; i < 20; i++) {
         CHECK_EQ(weft_select(cases, 2, 0), -ECANCELED);
         CHECK_EQ(weft_select(cases, 2, WEFT_SELECT_NOWAIT), -ECANCELED);
@@ -1464,20 +1457,13 @@ TEST(the_dump_says_of_how_many_it_selects)
     weft_nursery n;
     weft_event e = WEFT_EVENT_INIT;
     struct chooser ch = {0};
-    char text[4096] = "";
-    int fds[2];
-    CHECK_EQ(pipe(fds), 0);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     ADD_EVENT(&ch, &e);
     add(&ch, (weft_case){0});
     ADD_EVENT(&ch, &e);
     ADD_AT(&ch, WEFT_FOREVER);
     start(&n, &ch);
-    weft_dump(fds[1]);
-    CHECK(read(fds[0], text, sizeof text - 1) > 0);
-    CHECK(strstr(text, " in select of 3") != NULL);
+    CHECK(strstr(dump(), " in select of 3") != NULL);
     weft_event_set(&e);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_EQ(close(fds[0]), 0);
-    CHECK_EQ(close(fds[1]), 0);
 }

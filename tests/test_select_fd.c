@@ -8,9 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 
 #include "harness.h"
+#include "open.h"
 #include "sockets.h"
 
 enum { WAITING = 99 };
@@ -30,8 +30,7 @@ struct chooser {
 static int chooses(void *arg)
 {
     struct chooser *ch = arg;
-    weft_scope_init(&ch->scope);
-    CHECK_EQ(weft_scope_begin(&ch->scope), 0);
+    open_scope(&ch->scope);
     ch->index = weft_select(ch->cases, ch->n, 0);
     if (ch->closes.generation && ch->index >= 0)
         CHECK_EQ(weft_close(ch->closes), 0);

@@ -11,20 +11,12 @@
 
 #include <string.h>
 
+#include "chance.h"
 #include "harness.h"
+#include "open.h"
 
 enum { ACTORS = 12, CHANS = 3, EVENTS = 2, CASES = 5, STEPS = 4000 };
 enum { WAITING = 9999, NOTHING = -1 };
-
-static uint64_t random_state;
-
-static int random_below(int limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)((random_state >> 11) % (uint64_t)limit);
-}
 
 /* A fiber that makes one select, or one plain call, in a scope of its own. */
 struct actor {
@@ -438,7 +430,7 @@ static void compare_channels_of(int places)
 
 TEST(selects_and_plain_operations_keep_to_one_line_each)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int places = 0; places <= 3; places++)
         compare_channels_of(places);
 }
@@ -503,8 +495,7 @@ static int mingles(void *arg)
     weft_scope *s = arg;
     int me = (int)(s - crowd_scopes);
     for (int i = 0; i < ACTS; i++) {
-        weft_scope_init(s);
-        CHECK_EQ(weft_scope_begin(s), 0);
+        open_scope(s);
         int item = me * ACTS + i;
         int err =
             random_below(3) ? select_somewhere(item) : transfer_somewhere(item);
@@ -534,7 +525,7 @@ static int stirs(void *arg)
 
 TEST(nothing_is_lost_or_doubled_in_a_crowd)
 {
-    random_state = (test_seed() ^ test_order() << 32) | 1;
+    random_begin(test_seed() ^ test_order() << 32);
     for (cap = 0; cap <= 2; cap++) {
         weft_nursery n;
         size_t inside = 0;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "open.h"
 
 static int turns;
 
@@ -26,8 +27,7 @@ struct taker {
 static int takes(void *arg)
 {
     struct taker *t = arg;
-    weft_scope_init(&t->scope);
-    CHECK_EQ(weft_scope_begin(&t->scope), 0);
+    open_scope(&t->scope);
     t->result = weft_sem_acquire(t->sem, t->n);
     t->turn = ++turns;
     t->next = weft_checkpoint();

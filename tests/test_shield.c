@@ -5,13 +5,9 @@
 #include <weft/scope.h>
 #include <weft/time.h>
 
+#include "chance.h"
 #include "harness.h"
-
-static void open_scope(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
-}
+#include "open.h"
 
 TEST(shd_01_a_shield_can_be_put_up_and_taken_down)
 {
@@ -47,8 +43,7 @@ TEST(shd_02_a_shield_has_a_deadline_of_its_own)
     weft_scope outer;
     int rc;
     weft_time start = weft_now();
-    open_scope(&outer);
-    weft_scope_cancel(&outer, 0, NULL);
+    open_cancelled_scope(&outer);
     WEFT_SHIELD(rc, WEFT_MSEC(7)) {
         rc = weft_sleep_until(WEFT_FOREVER);
     }
@@ -211,8 +206,7 @@ TEST(a_shield_below_does_not_protect_what_is_beside_it)
 TEST(a_shielded_scope_that_is_cancelled_itself_catches_in_a_cancelled_one)
 {
     weft_scope outer, shield;
-    open_scope(&outer);
-    weft_scope_cancel(&outer, 0, NULL);
+    open_cancelled_scope(&outer);
     open_scope(&shield);
     weft_scope_set_shield(&shield, true);
     weft_scope_cancel(&shield, -EIO, NULL);
@@ -231,16 +225,6 @@ struct model {
     weft_time deadline[MAX_DEPTH];
     int depth;
 };
-
-static uint64_t random_state;
-
-static int random_below(int limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)((random_state >> 11) % (uint64_t)limit);
-}
 
 /* The outermost cancelled scope that can be seen from inside of `from`, or -1. */
 static int visible_cancel(const struct model *m, int from)
@@ -304,7 +288,7 @@ static void end_one(struct model *m, int rc)
 TEST(any_nest_of_scopes_and_shields_follows_the_rules)
 {
     static struct model m;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int step = 0; step < 20000; step++) {
         int what = random_below(4);
         if (m.depth == 0 || (what == 0 && m.depth < MAX_DEPTH)) {

@@ -14,6 +14,7 @@
 #include <weft/testing.h>
 #include <weft/time.h>
 
+#include "fibers.h"
 #include "harness.h"
 
 struct waiter {
@@ -25,12 +26,6 @@ struct waiter {
     weft_doneq queue;
     weft_gen gen;
 };
-
-static int waits_for_ever(void *arg)
-{
-    (void)arg;
-    return weft_sleep(WEFT_FOREVER);
-}
 
 static int yields_nothing(weft_gen *g, void *arg)
 {

@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chance.h"
 #include "harness.h"
+#include "open.h"
 
 static double real_seconds(void)
 {
@@ -172,21 +174,15 @@ TEST(moments_a_nanosecond_apart_are_kept_apart)
     }
 }
 
-static uint64_t random_state;
-
 static weft_time random_span(void)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    uint64_t r = random_state >> 11;
-    return 1 + (weft_time)(r % (UINT64_C(1) << (r >> 48) % 45));
+    return 1 + (weft_time)random_below(UINT64_C(1) << random_below(45));
 }
 
 TEST_FIFO(any_set_of_sleeps_wakes_in_the_order_of_its_moments)
 {
     int rc;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     weft_time start = weft_now();
     WEFT_NURSERY(n, rc) {
         for (int i = 0; i < SLEEPERS; i++) {
@@ -302,8 +298,7 @@ TEST_FIFO(a_sleep_that_is_over_is_not_undone_by_a_cancel_in_the_same_turn)
     weft_time at = weft_after(WEFT_MSEC(5));
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, wakes_and_cancels, &s), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_yield(), 0); /* the other is the first to go to sleep */
     CHECK_EQ(weft_sleep_until(at), 0);
     CHECK_EQ(weft_checkpoint(), -ECANCELED);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "open.h"
 
 static unsigned ran;
 
@@ -66,8 +67,7 @@ TEST(unless_cancelled_looks_at_the_scopes_around_the_nursery_too)
     weft_nursery n;
     weft_spawn_opts opts = {.unless_cancelled = true};
 
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
+    open_scope(&s);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     weft_scope_cancel(&s, 0, NULL);
     CHECK_EQ(weft_spawn_ex(&n, counts, NULL, &opts), -ECANCELED);
@@ -85,9 +85,7 @@ TEST(unless_cancelled_does_not_ask_about_the_spawner)
     weft_spawn_opts opts = {.unless_cancelled = true};
 
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_spawn_ex(&n, counts, NULL, &opts), 0);
     CHECK_EQ(weft_scope_end(&s, 0), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);

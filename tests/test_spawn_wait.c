@@ -6,6 +6,7 @@
 #include <weft/time.h>
 
 #include "harness.h"
+#include "open.h"
 
 static unsigned running, most, started[64], starts;
 
@@ -56,8 +57,7 @@ static int asks(void *arg)
 {
     struct asker *a = arg;
     a->result = 1;
-    weft_scope_init(&a->scope);
-    CHECK_EQ(weft_scope_begin(&a->scope), 0);
+    open_scope(&a->scope);
     a->result = weft_spawn_wait(a->target, notes_that_it_started, &a->number);
     return weft_scope_end(&a->scope, a->result);
 }
@@ -222,9 +222,7 @@ TEST(spawn_wait_in_a_cancelled_scope_spawns_nothing)
     weft_scope s;
     unsigned number = 1;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     CHECK_EQ(weft_spawn_wait(&n, notes_that_it_started, &number), -ECANCELED);
     CHECK_EQ(weft_nursery_count(&n), 0);
     CHECK_EQ(weft_scope_end(&s, -ECANCELED), 0);

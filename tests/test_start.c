@@ -13,10 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fibers.h"
 #include "harness.h"
-#include "starve.h"
+#include "open.h"
 #include "process.h"
+#include "settle.h"
+#include "starve.h"
 #include "sweep.h"
+#include "unhandled.h"
 
 /*
  * A child that is ready after `before`, or fails then with `early`, and ends
@@ -64,11 +68,6 @@ static int serves(void *arg)
     return s->late < 0 ? weft_fail(s->late, "late") : s->late;
 }
 
-static void settle(void)
-{
-    CHECK_EQ(weft_sleep(1), 0);
-}
-
 static bool mentions(const weft_error *e, const char *msg)
 {
     for (; e; e = e->next) {
@@ -76,14 +75,6 @@ static bool mentions(const weft_error *e, const char *msg)
         if (mentions(e->inner, msg)) return true;
     }
     return false;
-}
-
-static unsigned unhandled;
-
-static void counts_unhandled(const weft_error *e)
-{
-    (void)e;
-    unhandled++;
 }
 
 /* A value that start must not have touched. */
@@ -132,7 +123,7 @@ TEST(spn_12_a_failed_start_does_not_count_under_any_policy)
 {
     static const weft_policy policies[] = {WEFT_FAIL_FAST, WEFT_COLLECT,
                                            WEFT_SUPERVISE};
-    weft_on_unhandled(counts_unhandled);
+    weft_on_unhandled(note_unhandled);
     for (int i = 0; i < 3; i++) {
         weft_nursery n;
         weft_nursery_opts opts = {.policy = policies[i]};
@@ -143,11 +134,6 @@ TEST(spn_12_a_failed_start_does_not_count_under_any_policy)
     }
     weft_on_unhandled(NULL);
     CHECK_EQ(unhandled, 0);
-}
-
-static int returns(void *arg)
-{
-    return *(int *)arg;
 }
 
 TEST(spn_13_a_child_that_returns_without_being_ready_broke_the_protocol)
@@ -356,11 +342,8 @@ static int passes_a_failure_on(void *arg)
 
 TEST(the_record_of_a_failed_start_climbs_on)
 {
-    weft_nursery n;
     struct server bad = {.before = WEFT_MSEC(1), .early = -EIO};
-    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    CHECK_EQ(weft_spawn(&n, passes_a_failure_on, &bad), 0);
-    CHECK_EQ(weft_nursery_close(&n, 0), -EIO);
+    CHECK_EQ(in_a_nursery(passes_a_failure_on, &bad), -EIO);
     CHECK_EQ(weft_last_error()->code, -EIO);
     CHECK(mentions(weft_last_error(), "no port 80"));
 }
@@ -383,8 +366,7 @@ TEST(start_in_a_cancelled_scope_starts_nothing)
     void *value = untouched;
     struct server s = {.before = 0};
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&scope);
-    CHECK_EQ(weft_scope_begin(&scope), 0);
+    open_scope(&scope);
     weft_scope_cancel(&scope, -EINTR, NULL);
     for (int i = 0; i < 3; i++) {
         CHECK_EQ(weft_start(&n, serves, &s, &value), -ECANCELED);
@@ -470,8 +452,7 @@ static int starts(void *arg)
     struct starter *s = arg;
     s->result = 1;
     s->value = untouched;
-    weft_scope_init(&s->scope);
-    CHECK_EQ(weft_scope_begin(&s->scope), 0);
+    open_scope(&s->scope);
     s->result =
         weft_start_ex(s->n, serves, s->server, &s->value,
                       s->opts ? s->opts : &(weft_spawn_opts){.name = "s"});
@@ -649,8 +630,7 @@ TEST(a_start_that_has_been_granted_survives_a_later_cancel)
     void *value = NULL;
     int slept = 1;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&scope);
-    CHECK_EQ(weft_scope_begin(&scope), 0);
+    open_scope(&scope);
     to_cancel = &scope;
     CHECK_EQ(weft_start(&n, is_ready_and_cancels_the_starter, &slept, &value),
              0);
@@ -672,8 +652,7 @@ TEST(a_failure_in_the_turn_of_the_cancel_is_not_lost)
     weft_nursery n;
     weft_scope scope;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&scope);
-    CHECK_EQ(weft_scope_begin(&scope), 0);
+    open_scope(&scope);
     to_cancel = &scope;
     CHECK_EQ(weft_start(&n, cancels_the_starter_and_fails, &(int){-EIO}, NULL),
              -EIO);
@@ -687,8 +666,7 @@ TEST(a_child_that_is_ready_no_longer_depends_on_its_starter)
     weft_scope scope;
     struct server s = {.after = WEFT_MSEC(5), .late = 4};
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
-    weft_scope_init(&scope);
-    CHECK_EQ(weft_scope_begin(&scope), 0);
+    open_scope(&scope);
     CHECK_EQ(weft_start(&n, serves, &s, NULL), 0);
     weft_scope_cancel(&scope, 0, NULL);
     CHECK_EQ(weft_sleep(1), -ECANCELED);

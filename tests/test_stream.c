@@ -3,27 +3,12 @@
 #include <weft/stream.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "harness.h"
+#include "open.h"
 #include "sockets.h"
-
-/* A stream over p[0]; the test is at p[1]. */
-static weft_fd p[2];
-static weft_stream s;
-
-static void open_stream(void)
-{
-    open_pair(p);
-    weft_stream_init(&s, p[0]);
-}
-
-static void close_stream(void)
-{
-    CHECK_EQ(weft_stream_close(&s), 0);
-    CHECK_EQ(weft_close(p[1]), 0);
-}
+#include "streams.h"
 
 static void put(const char *text)
 {
@@ -331,9 +316,7 @@ TEST(inside_a_cancelled_scope_nothing_is_consumed)
     weft_scope scope;
     open_stream();
     put("abc\n");
-    weft_scope_init(&scope);
-    CHECK_EQ(weft_scope_begin(&scope), 0);
-    weft_scope_cancel(&scope, 0, NULL);
+    open_cancelled_scope(&scope);
     CHECK_EQ(weft_stream_read_until(&s, '\n', 60, &data), -ECANCELED);
     CHECK_EQ(weft_stream_read_exact(&s, buf, 4), -ECANCELED);
     CHECK_EQ(weft_stream_read(&s, buf, 4), -ECANCELED);
@@ -350,9 +333,7 @@ TEST(inside_a_cancelled_scope_more_fails_though_there_is_more)
     open_stream();
     put("hello");
     check_peek("hello");
-    weft_scope_init(&scope);
-    CHECK_EQ(weft_scope_begin(&scope), 0);
-    weft_scope_cancel(&scope, 0, NULL);
+    open_cancelled_scope(&scope);
     CHECK_EQ(weft_stream_more(&s, 0, 100, &data), -ECANCELED);
     CHECK_EQ(weft_stream_more(&s, 9, 5, &data), -ECANCELED);
     CHECK_EQ(weft_stream_read(&s, &c, 0), -ECANCELED);

@@ -9,21 +9,7 @@
 
 #include "harness.h"
 #include "sockets.h"
-
-static weft_fd p[2];
-static weft_stream s;
-
-static void open_stream(void)
-{
-    open_pair(p);
-    weft_stream_init(&s, p[0]);
-}
-
-static void close_stream(void)
-{
-    CHECK_EQ(weft_stream_close(&s), 0);
-    CHECK_EQ(weft_close(p[1]), 0);
-}
+#include "streams.h"
 
 static void say(const char *text)
 {

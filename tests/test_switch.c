@@ -12,6 +12,7 @@
 #include <execinfo.h>
 #endif
 
+#include "chance.h"
 #include "harness.h"
 #include "runtime/annotate.h"
 
@@ -201,7 +202,6 @@ TEST_PLAIN(the_stack_that_enters_keeps_its_registers)
 }
 
 /* Straight from fiber to fiber, in an order the predictor cannot know. */
-static uint64_t random_state;
 static long hops_left;
 
 static void hop_at_random(void *arg)
@@ -213,8 +213,7 @@ static void hop_at_random(void *arg)
     while (hops_left > 0) {
         hops_left--;
         f->turns++;
-        random_state = random_state * 6364136223846793005u + 1;
-        struct fiber *next = &fibers[(random_state >> 33) % STACKS];
+        struct fiber *next = &fibers[random_below(STACKS)];
         if (next != f) {
             running = next;
             wf_switch(&f->sp, next->sp);
@@ -235,7 +234,7 @@ static void park_then_hop(void *arg)
 
 TEST_PLAIN(many_stacks_switch_to_each_other_in_any_order)
 {
-    random_state = 1;
+    random_begin(1);
     hops_left = 20L * ROUNDS;
     for (int i = 0; i < STACKS; i++)
         start(i, park_then_hop, (uint64_t)i + 1);

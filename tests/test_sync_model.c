@@ -11,19 +11,10 @@
 
 #include <string.h>
 
+#include "chance.h"
 #include "harness.h"
 
 enum { FIBERS = 12, STEPS = 4000, WAITING = 99 };
-
-static uint64_t random_state;
-
-static int random_below(int limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)((random_state >> 11) % (uint64_t)limit);
-}
 
 /* A fiber that does one thing, in a scope of its own. */
 struct actor {
@@ -149,7 +140,7 @@ static void one_step_of_the_semaphore(weft_nursery *n)
 TEST(a_semaphore_is_one_line_of_waiters)
 {
     weft_nursery n;
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     weft_sem_init(&sem, 0, 0);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     for (int i = 0; i < STEPS; i++) {
@@ -291,7 +282,7 @@ static void compare_a_channel_of(int cap)
 
 TEST(a_channel_is_one_line_of_waiters_on_either_side)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int cap = 0; cap <= 4; cap++) {
         compare_a_channel_of(cap);
     }

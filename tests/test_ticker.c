@@ -10,7 +10,9 @@
 #include <limits.h>
 #include <time.h>
 
+#include "chance.h"
 #include "harness.h"
+#include "open.h"
 
 static const weft_time period = WEFT_SEC(10);
 
@@ -185,9 +187,7 @@ TEST(a_tick_that_has_passed_is_not_had_in_a_cancelled_scope)
         weft_ticker t = ticker_of(all[i]);
         weft_scope s;
         CHECK_EQ(weft_sleep(2 * period), 0);
-        weft_scope_init(&s);
-        CHECK_EQ(weft_scope_begin(&s), 0);
-        weft_scope_cancel(&s, 0, NULL);
+        open_cancelled_scope(&s);
         for (int k = 0; k < 20; k++)
             CHECK_EQ(weft_ticker_wait(&t), -ECANCELED);
         CHECK_EQ(weft_scope_end(&s, -ECANCELED), 0);
@@ -285,19 +285,9 @@ TEST(each_tick_goes_to_one_of_those_who_wait)
 
 /* ---- against the rule, said plainly ------------------------------------- */
 
-static uint64_t random_state;
-
-static weft_time random_below(weft_time limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (weft_time)((random_state >> 11) % (uint64_t)limit);
-}
-
 TEST(skipped_ticks_and_bursts_lose_none_over_any_work)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     for (int policy = WEFT_TICK_SKIP; policy <= WEFT_TICK_BURST; policy++) {
         weft_ticker t;
         weft_time start = weft_now(), had = 0;
@@ -374,10 +364,8 @@ TEST(a_shield_that_others_raise_meanwhile_does_not_make_a_cancelled_wait_true)
     CHECK_EQ(weft_sleep(WEFT_SEC(2)), 0);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, raises_the_shield, NULL), 0);
-    weft_scope_init(&outer);
-    weft_scope_init(&shielded);
-    CHECK_EQ(weft_scope_begin(&outer), 0);
-    CHECK_EQ(weft_scope_begin(&shielded), 0);
+    open_scope(&outer);
+    open_scope(&shielded);
     weft_scope_cancel(&outer, 0, NULL);
     CHECK_EQ(weft_ticker_wait(&t), -ECANCELED);
     CHECK(!weft_cancelled());

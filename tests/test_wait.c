@@ -11,46 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
+#include "fibers.h"
 #include "harness.h"
+#include "open.h"
 #include "starve.h"
 #include "sweep.h"
-
-struct child {
-    weft_time after;
-    int code;
-    int late; /* what it returns when cancelled, if not 0 */
-    unsigned struck;
-};
-
-#define ENDS(ns, result)                                                       \
-    {                                                                          \
-        .after = (ns), .code = (result)                                        \
-    }
-#define FOR_EVER                                                               \
-    {                                                                          \
-        .after = WEFT_FOREVER                                                  \
-    }
-
-static int lives(void *arg)
-{
-    struct child *c = arg;
-    int rc = weft_sleep(c->after);
-    if (rc != -ECANCELED) return c->code;
-    c->struck++;
-    return c->late ? c->late : rc;
-}
-
-static void open_nursery(weft_nursery *n, weft_policy policy)
-{
-    const weft_nursery_opts o = {.policy = policy};
-    CHECK_EQ(weft_nursery_open(n, &o), 0);
-}
-
-static void open_scope(weft_scope *s)
-{
-    weft_scope_init(s);
-    CHECK_EQ(weft_scope_begin(s), 0);
-}
+#include "work.h"
 
 static void spawn(weft_nursery *n, weft_task *t, weft_doneq *q, weft_fn fn,
                   void *arg)
@@ -70,7 +37,7 @@ struct group {
     weft_time start;
 };
 
-static void start_group(struct group *g, weft_policy policy, struct child *c,
+static void start_group(struct group *g, weft_policy policy, struct work *c,
                         size_t count)
 {
     g->start = weft_now();
@@ -78,7 +45,7 @@ static void start_group(struct group *g, weft_policy policy, struct child *c,
     open_nursery(&g->n, policy);
     for (size_t i = 0; i < count; i++) {
         g->list[i] = &g->tasks[i];
-        spawn(&g->n, &g->tasks[i], &g->q, lives, &c[i]);
+        spawn(&g->n, &g->tasks[i], &g->q, works, &c[i]);
     }
 }
 
@@ -103,7 +70,7 @@ static void check_no_more(weft_doneq *q)
 
 TEST(wai_05_wait_counts_those_that_are_done_and_cancels_none)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(10), 0), ENDS(WEFT_MSEC(2), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(10), 0), ENDS(WEFT_MSEC(2), 0)};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 2);
     CHECK_EQ(weft_wait(g.list, 2, WEFT_FIRST_DONE, WEFT_FOREVER), 1);
@@ -119,7 +86,7 @@ TEST(wai_05_wait_counts_those_that_are_done_and_cancels_none)
 
 TEST(wai_06_a_cancelled_task_is_not_the_first_error)
 {
-    struct child c[] = {FOR_EVER, ENDS(WEFT_MSEC(5), -EIO), FOR_EVER};
+    struct work c[] = {FOR_EVER, ENDS(WEFT_MSEC(5), -EIO), FOR_EVER};
     struct group g;
     start_group(&g, WEFT_COLLECT, c, 3);
     weft_task_cancel(&g.tasks[0], -EPROTO, NULL);
@@ -131,7 +98,7 @@ TEST(wai_06_a_cancelled_task_is_not_the_first_error)
 
 TEST(wai_06_without_an_error_all_have_to_be_done)
 {
-    struct child c[] = {FOR_EVER, ENDS(WEFT_MSEC(5), 1), ENDS(WEFT_MSEC(7), 0)};
+    struct work c[] = {FOR_EVER, ENDS(WEFT_MSEC(5), 1), ENDS(WEFT_MSEC(7), 0)};
     struct group g;
     start_group(&g, WEFT_COLLECT, c, 3);
     weft_task_cancel(&g.tasks[0], -EPROTO, NULL);
@@ -142,8 +109,8 @@ TEST(wai_06_without_an_error_all_have_to_be_done)
 
 TEST(wai_07_tasks_come_in_the_order_of_their_ends)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(9), 0), ENDS(WEFT_MSEC(1), 0),
-                        ENDS(WEFT_MSEC(5), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(9), 0), ENDS(WEFT_MSEC(1), 0),
+                       ENDS(WEFT_MSEC(5), 0)};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 3);
     check_next(&g, 1, WEFT_MSEC(1));
@@ -155,7 +122,7 @@ TEST(wai_07_tasks_come_in_the_order_of_their_ends)
 
 TEST(wai_11_a_loop_left_early_leaves_the_rest_to_the_nursery)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(9), 0), ENDS(WEFT_MSEC(1), 0), FOR_EVER};
+    struct work c[] = {ENDS(WEFT_MSEC(9), 0), ENDS(WEFT_MSEC(1), 0), FOR_EVER};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 3);
     check_next(&g, 1, WEFT_MSEC(1));
@@ -185,7 +152,7 @@ TEST(waiting_for_nothing_is_done_at_once)
 
 TEST(no_time_and_less_only_ask)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(2), 0), ENDS(WEFT_MSEC(4), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(2), 0), ENDS(WEFT_MSEC(4), 0)};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 2);
     CHECK_EQ(weft_wait(g.list, 2, WEFT_ALL, 0), 0);
@@ -203,7 +170,7 @@ TEST(no_time_and_less_only_ask)
 
 TEST(the_longest_time_but_for_ever_does_not_overflow)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(2), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(2), 0)};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 1);
     CHECK_EQ(weft_wait(g.list, 1, WEFT_ALL, WEFT_FOREVER - 1), 1);
@@ -213,7 +180,7 @@ TEST(the_longest_time_but_for_ever_does_not_overflow)
 
 TEST(what_has_ended_before_counts_at_once)
 {
-    struct child c[] = {ENDS(0, 0), ENDS(0, -EIO), FOR_EVER};
+    struct work c[] = {ENDS(0, 0), ENDS(0, -EIO), FOR_EVER};
     struct group g;
     start_group(&g, WEFT_COLLECT, c, 3);
     CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
@@ -229,8 +196,8 @@ TEST(what_has_ended_before_counts_at_once)
 
 TEST(the_first_error_is_not_a_positive_result)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(1), 5), ENDS(WEFT_MSEC(2), -ECANCELED),
-                        FOR_EVER};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 5), ENDS(WEFT_MSEC(2), -ECANCELED),
+                       FOR_EVER};
     struct group g;
     start_group(&g, WEFT_COLLECT, c, 3);
     /* -ECANCELED for no reason is a failure. */
@@ -243,7 +210,7 @@ TEST(the_first_error_is_not_a_positive_result)
 
 TEST(a_task_may_stand_in_the_list_more_than_once)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(1), 0), ENDS(WEFT_MSEC(3), -EIO)};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 0), ENDS(WEFT_MSEC(3), -EIO)};
     struct group g;
     start_group(&g, WEFT_COLLECT, c, 2);
     weft_task *const list[] = {&g.tasks[0], &g.tasks[1], &g.tasks[0],
@@ -261,7 +228,7 @@ TEST(a_task_may_stand_in_the_list_more_than_once)
 TEST(one_task_many_times_in_the_list)
 {
     enum { N = 100 };
-    struct child c[] = {ENDS(WEFT_MSEC(1), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 0)};
     weft_task *list[N];
     struct group g;
     start_group(&g, WEFT_COLLECT, c, 1);
@@ -278,10 +245,10 @@ TEST(several_tasks_that_end_in_one_turn_are_all_counted)
     static const weft_wait_mode modes[] = {WEFT_ALL, WEFT_FIRST_DONE,
                                            WEFT_FIRST_ERROR};
     for (int m = 0; m < 3; m++) {
-        struct child c[MOST];
+        struct work c[MOST];
         struct group g;
         for (int i = 0; i < MOST; i++) {
-            c[i] = (struct child)ENDS(WEFT_MSEC(1), i == 3 ? -EIO : 0);
+            c[i] = (struct work)ENDS(WEFT_MSEC(1), i == 3 ? -EIO : 0);
         }
         start_group(&g, WEFT_COLLECT, c, MOST);
         int rc = weft_wait(g.list, MOST, modes[m], WEFT_FOREVER), done = 0;
@@ -299,7 +266,7 @@ TEST(several_tasks_that_end_in_one_turn_are_all_counted)
 TEST(when_the_time_is_over_as_a_task_ends_the_count_is_right)
 {
     for (int i = 0; i < 4; i++) {
-        struct child c[] = {ENDS(WEFT_MSEC(5), 0), ENDS(WEFT_MSEC(5), 0)};
+        struct work c[] = {ENDS(WEFT_MSEC(5), 0), ENDS(WEFT_MSEC(5), 0)};
         struct group g;
         start_group(&g, WEFT_FAIL_FAST, c, 2);
         int rc = weft_wait(g.list, 2, i % 2 ? WEFT_ALL : WEFT_FIRST_DONE,
@@ -314,7 +281,7 @@ TEST(when_the_time_is_over_as_a_task_ends_the_count_is_right)
 
 TEST_FIFO(who_was_woken_by_an_end_has_not_run_out_of_time)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(5), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(5), 0)};
     struct group g;
     weft_scope s;
     start_group(&g, WEFT_FAIL_FAST, c, 1);
@@ -328,7 +295,7 @@ TEST_FIFO(who_was_woken_by_an_end_has_not_run_out_of_time)
 
 TEST(waiting_in_a_cancelled_scope_is_refused_even_if_all_is_done)
 {
-    struct child c[] = {ENDS(0, 0)};
+    struct work c[] = {ENDS(0, 0)};
     struct group g;
     weft_scope s;
     weft_task *t = NULL;
@@ -348,7 +315,7 @@ TEST(waiting_in_a_cancelled_scope_is_refused_even_if_all_is_done)
 
 TEST(a_deadline_around_a_wait_is_not_the_time_of_the_wait)
 {
-    struct child c[] = {FOR_EVER};
+    struct work c[] = {FOR_EVER};
     struct group g;
     int rc;
     start_group(&g, WEFT_FAIL_FAST, c, 1);
@@ -371,7 +338,7 @@ TEST(a_deadline_around_a_wait_is_not_the_time_of_the_wait)
 
 TEST(the_time_of_a_wait_leaves_no_deadline_behind)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(1), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 0)};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 1);
     CHECK_EQ(weft_wait(g.list, 1, WEFT_ALL, WEFT_MSEC(3)), 1);
@@ -404,9 +371,9 @@ TEST(waiting_for_oneself_or_an_ancestor_is_refused)
 {
     weft_nursery n;
     weft_task t;
-    struct child c = FOR_EVER;
+    struct work c = FOR_EVER;
     open_nursery(&n, WEFT_FAIL_FAST);
-    spawn(&n, &t, NULL, lives, &c);
+    spawn(&n, &t, NULL, works, &c);
     spawn(&n, &parent, NULL, has_a_child, &t);
     CHECK_EQ(weft_join(&parent, NULL), 0);
     CHECK_EQ(own_result, -EDEADLK);
@@ -418,7 +385,7 @@ TEST(waiting_for_oneself_or_an_ancestor_is_refused)
 TEST(waiting_for_what_was_never_spawned_is_refused)
 {
     weft_task never = {0};
-    struct child c[] = {ENDS(WEFT_MSEC(1), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 0)};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 1);
     g.list[1] = &never;
@@ -449,8 +416,8 @@ static int waits(void *arg)
 
 TEST(several_may_wait_for_the_same_tasks_and_leave_in_any_order)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(2), 0), ENDS(WEFT_MSEC(4), -EIO),
-                        ENDS(WEFT_MSEC(6), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(2), 0), ENDS(WEFT_MSEC(4), -EIO),
+                       ENDS(WEFT_MSEC(6), 0)};
     struct group g;
     weft_nursery n;
     struct waiter w[] = {{&g, 3, WEFT_ALL, WEFT_FOREVER, .result = -1},
@@ -475,25 +442,24 @@ TEST(several_may_wait_for_the_same_tasks_and_leave_in_any_order)
     }
 }
 
-static int cancels_a_waiter(void *arg)
+static int cancels_after_5_ms(void *scope)
 {
-    struct waiter *w = arg;
     int err = weft_sleep(WEFT_MSEC(5));
     if (err < 0) return err;
-    weft_scope_cancel(&w->scope, 0, NULL);
+    weft_scope_cancel(scope, 0, NULL);
     return 0;
 }
 
 TEST_FIFO(a_wait_that_was_satisfied_before_the_cancellation_is_satisfied)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(5), 0), ENDS(WEFT_MSEC(5), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(5), 0), ENDS(WEFT_MSEC(5), 0)};
     struct group g;
     weft_nursery n;
     open_nursery(&n, WEFT_FAIL_FAST);
     start_group(&g, WEFT_COLLECT, c, 2);
     struct waiter w = {&g, 2, WEFT_ALL, WEFT_FOREVER, .result = -1};
     CHECK_EQ(weft_spawn(&n, waits, &w), 0);
-    CHECK_EQ(weft_spawn(&n, cancels_a_waiter, &w), 0);
+    CHECK_EQ(weft_spawn(&n, cancels_after_5_ms, &w.scope), 0);
     CHECK_EQ(weft_nursery_close(&g.n, 0), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(w.result, 2);
@@ -501,7 +467,7 @@ TEST_FIFO(a_wait_that_was_satisfied_before_the_cancellation_is_satisfied)
 
 TEST(a_wait_and_a_cancellation_at_one_moment_agree_on_something)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(5), 0), ENDS(WEFT_MSEC(5), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(5), 0), ENDS(WEFT_MSEC(5), 0)};
     struct group g;
     weft_nursery n;
     struct waiter w[6];
@@ -511,7 +477,7 @@ TEST(a_wait_and_a_cancellation_at_one_moment_agree_on_something)
         w[i] = (struct waiter){&g, 2, i % 2 ? WEFT_ALL : WEFT_FIRST_DONE,
                                WEFT_FOREVER, .result = -1};
         CHECK_EQ(weft_spawn(&n, waits, &w[i]), 0);
-        CHECK_EQ(weft_spawn(&n, cancels_a_waiter, &w[i]), 0);
+        CHECK_EQ(weft_spawn(&n, cancels_after_5_ms, &w[i].scope), 0);
     }
     CHECK_EQ(weft_nursery_close(&g.n, 0), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -526,7 +492,7 @@ TEST(the_end_of_its_time_beats_what_cancels_a_wait_at_that_moment)
 {
     enum { DEADLINE, DEADLINE_OF_ANOTHER, CANCEL, WAYS };
     for (int way = 0; way < WAYS; way++) {
-        struct child c[] = {FOR_EVER};
+        struct work c[] = {FOR_EVER};
         struct group g;
         weft_nursery n;
         weft_scope around;
@@ -536,7 +502,8 @@ TEST(the_end_of_its_time_beats_what_cancels_a_wait_at_that_moment)
         struct waiter w = {&g, 1, WEFT_ALL, WEFT_MSEC(5), .result = -1};
         weft_scope *of = way == DEADLINE_OF_ANOTHER ? &around : &w.scope;
         CHECK_EQ(weft_spawn(&n, waits, &w), 0);
-        if (way == CANCEL) CHECK_EQ(weft_spawn(&n, cancels_a_waiter, &w), 0);
+        if (way == CANCEL)
+            CHECK_EQ(weft_spawn(&n, cancels_after_5_ms, &w.scope), 0);
         CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
         if (way != CANCEL) weft_scope_set_deadline(of, g.start + WEFT_MSEC(5));
         CHECK_EQ(weft_nursery_close(&n, 0), 0);
@@ -552,7 +519,7 @@ TEST(the_end_of_its_time_beats_what_cancels_a_wait_at_that_moment)
 /* ---- thousands ---------------------------------------------------------- */
 
 enum { MANY = 5000 };
-static struct child children[MANY];
+static struct work children[MANY];
 static weft_task tasks[MANY], *list[MANY];
 
 static void start_many(weft_nursery *n, weft_doneq *q, weft_policy policy)
@@ -560,9 +527,8 @@ static void start_many(weft_nursery *n, weft_doneq *q, weft_policy policy)
     open_nursery(n, policy);
     for (int i = 0; i < MANY; i++) {
         list[i] = &tasks[i];
-        children[i] =
-            (struct child)ENDS(WEFT_USEC(MANY + (i * 7919) % MANY), 0);
-        spawn(n, list[i], q, lives, &children[i]);
+        children[i] = (struct work)ENDS(WEFT_USEC(MANY + (i * 7919) % MANY), 0);
+        spawn(n, list[i], q, works, &children[i]);
     }
 }
 
@@ -625,15 +591,15 @@ TEST(a_queue_nobody_used_is_at_its_end)
 
 TEST(a_queue_goes_on_when_more_is_spawned)
 {
-    struct child c[] = {ENDS(0, 0)}, more = ENDS(WEFT_MSEC(1), 0);
+    struct work c[] = {ENDS(0, 0)}, more = ENDS(WEFT_MSEC(1), 0);
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 1);
     check_next(&g, 0, 0);
     check_no_more(&g.q);
-    spawn(&g.n, &g.tasks[1], &g.q, lives, &more);
+    spawn(&g.n, &g.tasks[1], &g.q, works, &more);
     check_next(&g, 1, WEFT_MSEC(1));
     check_no_more(&g.q);
-    spawn(&g.n, &g.tasks[0], &g.q, lives, &more); /* the first one again */
+    spawn(&g.n, &g.tasks[0], &g.q, works, &more); /* the first one again */
     check_next(&g, 0, WEFT_MSEC(2));
     check_no_more(&g.q);
     CHECK_EQ(weft_nursery_close(&g.n, 0), 0);
@@ -641,12 +607,12 @@ TEST(a_queue_goes_on_when_more_is_spawned)
 
 TEST(a_queue_outlives_the_nurseries_of_its_tasks)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(2), 0), ENDS(WEFT_MSEC(1), -EIO)};
+    struct work c[] = {ENDS(WEFT_MSEC(2), 0), ENDS(WEFT_MSEC(1), -EIO)};
     struct group g;
     start_group(&g, WEFT_COLLECT, c, 1);
     weft_nursery other;
     open_nursery(&other, WEFT_COLLECT);
-    spawn(&other, &g.tasks[1], &g.q, lives, &c[1]);
+    spawn(&other, &g.tasks[1], &g.q, works, &c[1]);
     CHECK_EQ(weft_nursery_close(&other, 0), -EIO);
     CHECK_EQ(weft_nursery_close(&g.n, 0), 0);
     check_next(&g, 1, WEFT_MSEC(2));
@@ -663,7 +629,7 @@ static int waits_for_a_pair(void *arg)
 
 TEST(a_wait_for_all_outlives_the_memory_of_the_first)
 {
-    struct child quick = ENDS(0, 0), slow = ENDS(WEFT_MSEC(2), 0);
+    struct work quick = ENDS(0, 0), slow = ENDS(WEFT_MSEC(2), 0);
     weft_task *first = malloc(sizeof *first), second;
     weft_task *pair[] = {first, &second};
     const weft_spawn_opts quick_one = {.task = first};
@@ -672,8 +638,8 @@ TEST(a_wait_for_all_outlives_the_memory_of_the_first)
     CHECK(first != NULL);
     open_nursery(&all, WEFT_FAIL_FAST);
     open_nursery(&n, WEFT_FAIL_FAST);
-    CHECK_EQ(weft_spawn_ex(&all, lives, &slow, &slow_one), 0);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &quick, &quick_one), 0);
+    CHECK_EQ(weft_spawn_ex(&all, works, &slow, &slow_one), 0);
+    CHECK_EQ(weft_spawn_ex(&n, works, &quick, &quick_one), 0);
     CHECK_EQ(weft_spawn(&all, waits_for_a_pair, pair), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     memset(first, 0x5a, sizeof *first);
@@ -683,8 +649,8 @@ TEST(a_wait_for_all_outlives_the_memory_of_the_first)
 
 TEST(every_kind_of_end_comes_out_of_a_queue)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(1), 5), ENDS(WEFT_MSEC(2), -EIO),
-                        FOR_EVER, FOR_EVER};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 5), ENDS(WEFT_MSEC(2), -EIO),
+                       FOR_EVER, FOR_EVER};
     struct group g;
     weft_outcome o;
     start_group(&g, WEFT_COLLECT, c, 4);
@@ -704,12 +670,12 @@ TEST(every_kind_of_end_comes_out_of_a_queue)
 
 TEST(a_daemon_comes_out_when_it_has_ended)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(1), 0)}, d = FOR_EVER;
+    struct work c[] = {ENDS(WEFT_MSEC(1), 0)}, d = FOR_EVER;
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 1);
     const weft_spawn_opts o = {
         .task = &g.tasks[1], .doneq = &g.q, .daemon = true};
-    CHECK_EQ(weft_spawn_ex(&g.n, lives, &d, &o), 0);
+    CHECK_EQ(weft_spawn_ex(&g.n, works, &d, &o), 0);
     check_next(&g, 0, WEFT_MSEC(1));
     CHECK_EQ(weft_nursery_close(&g.n, 0), 0);
     check_next(&g, 1, WEFT_MSEC(1));
@@ -727,26 +693,26 @@ TEST(what_could_not_be_spawned_is_not_waited_for)
     const weft_spawn_opts unless = {
         .task = &t, .doneq = &q, .unless_cancelled = true};
     const weft_spawn_opts taskless = {.doneq = &q};
-    struct child c = ENDS(WEFT_MSEC(5), 0);
+    struct work c = ENDS(WEFT_MSEC(5), 0);
     int rc;
     weft_doneq_init(&q);
     CHECK_EQ(weft_nursery_open(&n, &one), 0);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &taskless), -EINVAL);
-    CHECK_EQ(weft_spawn_wait_ex(&n, lives, &c, &taskless), -EINVAL);
-    CHECK_EQ(weft_spawn_copy_ex(&n, lives, &c, sizeof c, &taskless), -EINVAL);
-    CHECK_EQ(weft_spawn_copy_ex(&n, lives, large, sizeof large, &o), -E2BIG);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &taskless), -EINVAL);
+    CHECK_EQ(weft_spawn_wait_ex(&n, works, &c, &taskless), -EINVAL);
+    CHECK_EQ(weft_spawn_copy_ex(&n, works, &c, sizeof c, &taskless), -EINVAL);
+    CHECK_EQ(weft_spawn_copy_ex(&n, works, large, sizeof large, &o), -E2BIG);
     check_no_more(&q);
-    CHECK_EQ(weft_spawn(&n, lives, &c), 0);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &o), -EAGAIN);
+    CHECK_EQ(weft_spawn(&n, works, &c), 0);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &o), -EAGAIN);
     WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(1)) {
-        CHECK_EQ(weft_spawn_wait_ex(&n, lives, &c, &o), -ECANCELED);
+        CHECK_EQ(weft_spawn_wait_ex(&n, works, &c, &o), -ECANCELED);
     }
     check_no_more(&q);
     CHECK_EQ(weft_sleep(WEFT_MSEC(5)), 0);
     weft_nursery_cancel(&n, 0, NULL);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &unless), -ECANCELED);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &unless), -ECANCELED);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
-    CHECK_EQ(weft_spawn_ex(&n, lives, &c, &o), -ESHUTDOWN);
+    CHECK_EQ(weft_spawn_ex(&n, works, &c, &o), -ESHUTDOWN);
     check_no_more(&q);
 }
 
@@ -797,13 +763,13 @@ static int takes(void *arg)
 
 TEST(two_takers_share_a_queue_and_both_see_its_end)
 {
-    struct child c[5];
+    struct work c[5];
     struct group g;
     weft_nursery n;
     struct taker a = {.q = &g.q}, b = {.q = &g.q};
     open_nursery(&n, WEFT_FAIL_FAST);
     for (int i = 0; i < 5; i++) {
-        c[i] = (struct child)ENDS(WEFT_MSEC(i / 2), 0);
+        c[i] = (struct work)ENDS(WEFT_MSEC(i / 2), 0);
     }
     start_group(&g, WEFT_FAIL_FAST, c, 5);
     CHECK_EQ(weft_spawn(&n, takes, &a), 0);
@@ -827,7 +793,7 @@ TEST(two_takers_share_a_queue_and_both_see_its_end)
 
 TEST(parked_takers_get_nothing_when_the_last_task_goes_to_another)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(3), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(3), 0)};
     struct group g;
     weft_nursery n;
     struct taker t[4];
@@ -850,8 +816,8 @@ TEST(parked_takers_get_nothing_when_the_last_task_goes_to_another)
 
 TEST_FIFO(takers_are_served_in_line)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(1), 0), ENDS(WEFT_MSEC(2), 0),
-                        ENDS(WEFT_MSEC(3), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 0), ENDS(WEFT_MSEC(2), 0),
+                       ENDS(WEFT_MSEC(3), 0)};
     struct group g;
     weft_nursery n;
     struct taker t[3];
@@ -870,7 +836,7 @@ TEST_FIFO(takers_are_served_in_line)
 
 TEST(a_taker_that_was_cancelled_loses_nothing)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(5), 0), ENDS(WEFT_MSEC(6), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(5), 0), ENDS(WEFT_MSEC(6), 0)};
     struct group g;
     weft_nursery n;
     struct taker gone = {.q = &g.q}, stays = {.q = &g.q};
@@ -895,25 +861,16 @@ TEST(a_taker_that_was_cancelled_loses_nothing)
     CHECK_EQ(stays.count, 2);
 }
 
-static int cancels_a_taker(void *arg)
-{
-    struct taker *t = arg;
-    int err = weft_sleep(WEFT_MSEC(5));
-    if (err < 0) return err;
-    weft_scope_cancel(&t->scope, 0, NULL);
-    return 0;
-}
-
 TEST_FIFO(a_taker_that_has_its_task_keeps_it)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(5), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(5), 0)};
     struct group g;
     weft_nursery n;
     struct taker t = {.q = &g.q, .once = true};
     start_group(&g, WEFT_FAIL_FAST, c, 1);
     open_nursery(&n, WEFT_FAIL_FAST);
     CHECK_EQ(weft_spawn(&n, takes, &t), 0);
-    CHECK_EQ(weft_spawn(&n, cancels_a_taker, &t), 0);
+    CHECK_EQ(weft_spawn(&n, cancels_after_5_ms, &t.scope), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(t.result, 1);
     CHECK_PTR(t.got[0], &g.tasks[0]);
@@ -924,16 +881,16 @@ TEST_FIFO(a_taker_that_has_its_task_keeps_it)
 TEST(a_taker_cancelled_as_the_task_ends_has_it_or_leaves_it)
 {
     for (int i = 0; i < 2; i++) {
-        struct child c[] = {ENDS(WEFT_MSEC(5), 0)};
+        struct work c[] = {ENDS(WEFT_MSEC(5), 0)};
         struct group g;
         weft_nursery n;
         struct taker t = {.q = &g.q, .once = true};
         weft_task *left = NULL;
         open_nursery(&n, WEFT_FAIL_FAST);
-        if (i) CHECK_EQ(weft_spawn(&n, cancels_a_taker, &t), 0);
+        if (i) CHECK_EQ(weft_spawn(&n, cancels_after_5_ms, &t.scope), 0);
         start_group(&g, WEFT_FAIL_FAST, c, 1);
         CHECK_EQ(weft_spawn(&n, takes, &t), 0);
-        if (!i) CHECK_EQ(weft_spawn(&n, cancels_a_taker, &t), 0);
+        if (!i) CHECK_EQ(weft_spawn(&n, cancels_after_5_ms, &t.scope), 0);
         CHECK_EQ(weft_nursery_close(&g.n, 0), 0);
         /* All that was ready at that moment has run. */
         CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
@@ -946,7 +903,7 @@ TEST(a_taker_cancelled_as_the_task_ends_has_it_or_leaves_it)
 
 TEST_FIFO(nobody_takes_what_a_woken_taker_holds)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(5), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(5), 0)};
     struct group g;
     weft_nursery n;
     struct taker t = {.q = &g.q, .once = true};
@@ -966,10 +923,10 @@ TEST_FIFO(nobody_takes_what_a_woken_taker_holds)
 static int spawns_the_next(void *arg)
 {
     struct group *g = arg;
-    static struct child c = ENDS(WEFT_MSEC(1), 0);
+    static struct work c = ENDS(WEFT_MSEC(1), 0);
     int err = weft_sleep(WEFT_MSEC(1));
     if (err < 0) return err;
-    spawn(&g->n, &g->tasks[1], &g->q, lives, &c);
+    spawn(&g->n, &g->tasks[1], &g->q, works, &c);
     return 0;
 }
 
@@ -986,7 +943,7 @@ TEST(a_task_may_add_to_its_own_queue_before_it_ends)
 
 TEST(joining_and_waiting_do_not_take_from_the_queue)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(1), 0), ENDS(WEFT_MSEC(2), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 0), ENDS(WEFT_MSEC(2), 0)};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 2);
     CHECK_EQ(weft_wait(g.list, 2, WEFT_ALL, WEFT_FOREVER), 2);
@@ -998,7 +955,7 @@ TEST(joining_and_waiting_do_not_take_from_the_queue)
 }
 
 static struct group *exit_group;
-static struct child exit_child = ENDS(WEFT_MSEC(1), 0);
+static struct work exit_child = ENDS(WEFT_MSEC(1), 0);
 
 static weft_verdict spawns_one_more(weft_nursery *n, uint64_t child,
                                     weft_outcome o, void *user)
@@ -1008,7 +965,7 @@ static weft_verdict spawns_one_more(weft_nursery *n, uint64_t child,
     (void)o;
     if (*left == 0) return WEFT_CONTINUE;
     weft_task *t = &exit_group->tasks[*left];
-    spawn(n, t, &exit_group->q, lives, &exit_child);
+    spawn(n, t, &exit_group->q, works, &exit_child);
     --*left;
     return WEFT_CONTINUE;
 }
@@ -1022,7 +979,7 @@ TEST(what_on_exit_adds_for_the_last_task_keeps_the_queue_going)
     g.start = weft_now();
     weft_doneq_init(&g.q);
     CHECK_EQ(weft_nursery_open(&g.n, &o), 0);
-    spawn(&g.n, &g.tasks[0], &g.q, lives, &exit_child);
+    spawn(&g.n, &g.tasks[0], &g.q, works, &exit_child);
     check_next(&g, 0, WEFT_MSEC(1));
     check_next(&g, 3, WEFT_MSEC(2));
     check_next(&g, 2, WEFT_MSEC(3));
@@ -1043,7 +1000,7 @@ static int takes_from_its_own(void *arg)
 
 TEST(a_task_may_take_from_the_queue_it_will_go_to)
 {
-    struct child c[] = {ENDS(WEFT_MSEC(1), 0)};
+    struct work c[] = {ENDS(WEFT_MSEC(1), 0)};
     struct group g;
     start_group(&g, WEFT_FAIL_FAST, c, 1);
     spawn(&g.n, &g.tasks[1], &g.q, takes_from_its_own, &g);
@@ -1083,18 +1040,9 @@ TEST(a_task_is_done_when_its_deferred_functions_are)
     CHECK_EQ(weft_nursery_close(&g.n, 0), 0);
 }
 
-static int shows_that_it_runs(void *arg)
-{
-    for (;;) {
-        int err = weft_yield();
-        if (err < 0) return err;
-        ++*(unsigned *)arg;
-    }
-}
-
 TEST(what_is_always_ready_lets_others_run)
 {
-    struct child c[] = {ENDS(0, 0)};
+    struct work c[] = {ENDS(0, 0)};
     struct group g;
     unsigned turns = 0;
     weft_task *t;
@@ -1116,7 +1064,7 @@ TEST(what_is_always_ready_lets_others_run)
 
 TEST(a_shield_that_is_taken_away_ends_a_wait)
 {
-    struct child c[] = {FOR_EVER};
+    struct work c[] = {FOR_EVER};
     struct group g;
     weft_nursery n;
     struct waiter w = {&g, 1, WEFT_ALL, WEFT_SEC(9), .result = -1};
@@ -1160,14 +1108,14 @@ static int swept_spawned;
 
 static int owns_six(void *arg)
 {
-    struct child c[6];
+    struct work c[6];
     int rc;
     (void)arg;
     WEFT_NURSERY(n, rc) {
         for (int i = 0; i < 6 && rc == 0; i++) {
             const weft_spawn_opts o = {.task = &swept[i], .doneq = &swept_q};
-            c[i] = (struct child)ENDS(WEFT_MSEC(i % 3), 0);
-            rc = weft_spawn_ex(&n, lives, &c[i], &o);
+            c[i] = (struct work)ENDS(WEFT_MSEC(i % 3), 0);
+            rc = weft_spawn_ex(&n, works, &c[i], &o);
             swept_spawned += rc == 0;
         }
     }
@@ -1227,36 +1175,26 @@ SWEEP(whenever_a_taker_or_a_task_is_stopped_each_task_is_handed_out_once,
 
 /* ---- against a model ---------------------------------------------------- */
 
-static uint64_t random_state;
-
-static unsigned random_below(unsigned limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 11) % limit);
-}
-
 TEST(random_waits_return_when_and_what_the_rules_say)
 {
     enum { ROUNDS = 300, MAX = 12, WAITERS = 6 };
-    random_state = test_seed() * 2 + 1;
+    random_begin(test_seed());
     for (int round = 0; round < ROUNDS; round++) {
         weft_nursery n, m;
-        struct child c[MAX];
+        struct work c[MAX];
         weft_task t[MAX];
         struct group g;
         struct waiter w[WAITERS];
-        unsigned count = 1 + random_below(MOST);
+        unsigned count = 1 + (unsigned)random_below(MOST);
         g.start = weft_now();
         open_nursery(&m, WEFT_FAIL_FAST);
         open_nursery(&n, WEFT_COLLECT);
         /* Odd moments for ends, even ones for expiry: no ties. */
         for (unsigned i = 0; i < count; i++) {
-            c[i] = (struct child)ENDS(WEFT_MSEC(1 + 2 * random_below(9)),
-                                      random_below(4) ? 0 : -EIO);
+            c[i] = (struct work)ENDS(WEFT_MSEC(1 + 2 * random_below(9)),
+                                     random_below(4) ? 0 : -EIO);
             g.list[i] = &t[i];
-            spawn(&n, &t[i], NULL, lives, &c[i]);
+            spawn(&n, &t[i], NULL, works, &c[i]);
         }
         for (int i = 0; i < WAITERS; i++) {
             w[i] =
@@ -1296,14 +1234,14 @@ static int waits_scarcely(void *arg)
 {
     weft_nursery n;
     static weft_task t[60], *all[60];
-    static struct child c[60];
+    static struct work c[60];
     unsigned count = 0;
     (void)arg;
     open_nursery(&n, WEFT_FAIL_FAST);
     for (int i = 0; i < 60; i++) {
         const weft_spawn_opts o = {.task = &t[i]};
-        c[i] = (struct child)ENDS(WEFT_MSEC(3), 0);
-        if (weft_spawn_ex(&n, lives, &c[i], &o) < 0) break;
+        c[i] = (struct work)ENDS(WEFT_MSEC(3), 0);
+        if (weft_spawn_ex(&n, works, &c[i], &o) < 0) break;
         all[count++] = &t[i];
     }
     int rc = weft_wait(all, count, WEFT_ALL, WEFT_MSEC(1));

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "open.h"
 
 /* Real time, since the kernel has to be shown; as short as is safe. */
 static const weft_run_opts watched = {.watchdog = WEFT_MSEC(60)};
@@ -234,9 +235,7 @@ static int ignores_that_it_is_cancelled(void *arg)
     weft_scope s;
     int err = 0;
     (void)arg;
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     for (int i = 0; i < 900 && !is_over(start); i++) {
         int64_t now = real_time();
         while (real_time() - now < watched.watchdog / 200)

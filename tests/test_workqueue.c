@@ -19,7 +19,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "chance.h"
 #include "harness.h"
+#include "open.h"
 
 enum { MANY = 100 };
 
@@ -548,9 +550,7 @@ TEST(pattern_56_what_was_not_taken_is_still_the_callers)
     weft_nursery n;
     weft_scope s;
     open_both(&n, 1, 1);
-    weft_scope_init(&s);
-    CHECK_EQ(weft_scope_begin(&s), 0);
-    weft_scope_cancel(&s, 0, NULL);
+    open_cancelled_scope(&s);
     for (int i = 0; i < 20; i++)
         CHECK_EQ(add(0), -ECANCELED);
     CHECK_EQ(tryadd(1), 0); /* no cancel point */
@@ -823,9 +823,7 @@ TEST(a_stop_in_a_cancelled_scope_still_stops)
             weft_time start = weft_now();
             add_all(0, 10, WEFT_SEC(1));
             if (ran) CHECK_EQ(weft_sleep(1), 0);
-            weft_scope_init(&s);
-            CHECK_EQ(weft_scope_begin(&s), 0);
-            weft_scope_cancel(&s, 0, NULL);
+            open_cancelled_scope(&s);
             CHECK_EQ(weft_workqueue_stop(&q, (weft_stop_mode)mode),
                      ran ? 8 : 10);
             CHECK_EQ(weft_now() - start, ran);
@@ -1434,16 +1432,6 @@ TEST_PLAIN(a_job_that_waits_for_room_that_only_it_could_make_is_found_out)
 
 /* ---- at random ---------------------------------------------------------- */
 
-static uint64_t random_state;
-
-static int64_t random_below(int64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int64_t)((random_state >> 11) % (uint64_t)limit);
-}
-
 static int taken[MANY]; /* 0: not tried; 1: the queue has it; -1: refused */
 static int next_job;
 
@@ -1496,7 +1484,7 @@ static void ignore_unhandled(const weft_error *e)
 
 TEST(pattern_57_under_random_use_each_job_is_run_or_dropped_and_once)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     weft_on_unhandled(ignore_unhandled);
     for (int round = 0; round < 300; round++) {
         weft_nursery n;

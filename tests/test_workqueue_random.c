@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chance.h"
 #include "harness.h"
 
 enum { JOBS = 600, ROUNDS = 200 };
@@ -37,16 +38,6 @@ static uint64_t told; /* failures that somebody has heard of */
 static weft_key shared = {.name = "shared"};
 static weft_key secret = {.name = "secret", .flags = WEFT_KEY_PRIVATE};
 static weft_mutex mutex = WEFT_MUTEX_INIT;
-
-static uint64_t random_state;
-
-static int64_t random_below(int64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int64_t)((random_state >> 11) % (uint64_t)limit);
-}
 
 static weft_stop_mode some_mode(void)
 {
@@ -346,7 +337,7 @@ static void check_counts(void)
 
 TEST(pattern_52_57_whatever_jobs_do_each_is_run_or_dropped_and_once)
 {
-    random_state = test_seed() | 1;
+    random_begin(test_seed());
     weft_on_unhandled(on_unhandled);
     for (int round = 0; round < ROUNDS; round++) {
         const weft_nursery_opts collect = {.policy = WEFT_COLLECT};
