@@ -2,6 +2,7 @@
 /*
  * words.c - chance, the last steps, and what is said of a difference.
  */
+#include "runtime/random.h"
 #include "stress/stress.h"
 
 #include <inttypes.h>
@@ -30,23 +31,14 @@ static char last[REMEMBERED][WORDS];
 static uint64_t step_count, seen_by_alarm;
 static char again[256];
 
-/* Steele and Vigna's splitmix64: any seed will do. */
 void chance_begin(uint64_t seed)
 {
     drawn = seed;
 }
 
-static uint64_t draw(void)
-{
-    uint64_t z = drawn += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 int below(int n)
 {
-    return (int)((draw() >> 32) * (uint64_t)n >> 32);
+    return (int)((wf_draw(&drawn) >> 32) * (uint64_t)n >> 32);
 }
 
 bool one_in(int n)

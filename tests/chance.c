@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* chance.c - Steele and Vigna's splitmix64. */
+/* chance.c - the numbers of runtime/random.h, below a limit. */
 #include "chance.h"
+
+#include "runtime/random.h"
 
 static uint64_t common;
 
@@ -16,8 +18,5 @@ uint64_t random_draw(uint64_t limit)
 
 uint64_t random_draw_from(uint64_t *state, uint64_t limit)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (z ^ (z >> 31)) % limit;
+    return wf_draw(state) % limit;
 }
