@@ -39,6 +39,7 @@ struct wf_wait_kind {
      * woken with -ECANCELED; false to leave it parked until it is granted.
      * Called once a park. NULL: this wait cannot be cancelled. */
     bool (*abort)(weft_fiber *f);
+    size_t line; /* of wf_leave_line: where in the object the waiters stand */
     /* A moment that it waits for as well has come, and it is about to be woken
      * with 0: unlink f from whatever it is to leave. NULL: from nothing. */
     void (*due)(weft_fiber *f);
@@ -165,6 +166,10 @@ static inline int wf_waitq_park(weft_waitq_ *q, const struct wf_wait_kind *kind,
     wf_waitq_push(q, &weft_here_.fiber_->waiter);
     return wf_park(kind, object);
 }
+
+/* For `abort`: takes f out of the line of the object that it is parked for, and
+ * no more. */
+bool wf_leave_line(weft_fiber *f);
 
 /* A place in a queue that is not the fiber's own waiter: one of several, for a
  * fiber that waits for more than one thing. What the waiter's members say to

@@ -319,6 +319,14 @@ void wf_wake(weft_fiber *f, int result)
     wake(f, result);
 }
 
+bool wf_leave_line(weft_fiber *f)
+{
+    char *object = (char *)(uintptr_t)f->object;
+    wf_waitq_remove((weft_waitq_ *)(void *)(object + f->kind->line),
+                    &f->waiter);
+    return true;
+}
+
 void wf_waitq_broken(const weft_waitq_ *q, const struct weft_waiter_ *w)
 {
     const weft_fiber *f = w->fiber_;

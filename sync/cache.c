@@ -207,20 +207,16 @@ static void keep(weft_cache *c, struct entry *e, int state, weft_time ttl)
 
 /* ---- filling ------------------------------------------------------------ */
 
-static bool abort_wait(weft_fiber *f)
-{
-    struct entry *e = (struct entry *)(uintptr_t)f->object;
-    wf_waitq_remove(&e->waiters, &f->waiter);
-    return true;
-}
-
 static const weft_fiber *filler_of(const void *object)
 {
     return ((const struct entry *)object)->filler;
 }
 
 static const struct wf_wait_kind to_be_filled = {
-    .name = "cache entry", .holder = filler_of, .abort = abort_wait};
+    .name = "cache entry",
+    .holder = filler_of,
+    .abort = wf_leave_line,
+    .line = offsetof(struct entry, waiters)};
 
 static void begin_fill(struct entry *e, weft_fiber *f)
 {

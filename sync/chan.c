@@ -174,15 +174,10 @@ void weft_chan_abort(weft_chan *handle)
 
 /* ---- sending ------------------------------------------------------------ */
 
-static bool abort_send(weft_fiber *f)
-{
-    struct core *c = (struct core *)(uintptr_t)f->object;
-    wf_waitq_remove(&c->sending, &f->waiter);
-    return true;
-}
-
 static const struct wf_wait_kind to_send = {.name = "channel to send",
-                                            .abort = abort_send};
+                                            .abort = wf_leave_line,
+                                            .line =
+                                                offsetof(struct core, sending)};
 
 /* 0, -EPIPE, or -EAGAIN where it would have to wait. */
 __attribute__((noinline)) static int put(weft_chan *handle, const void *item)
@@ -244,15 +239,10 @@ int weft_chan_trysend(weft_chan *handle, const void *item)
 
 /* ---- receiving ---------------------------------------------------------- */
 
-static bool abort_recv(weft_fiber *f)
-{
-    struct core *c = (struct core *)(uintptr_t)f->object;
-    wf_waitq_remove(&c->receivers, &f->waiter);
-    return true;
-}
-
-static const struct wf_wait_kind to_recv = {.name = "channel to receive",
-                                            .abort = abort_recv};
+static const struct wf_wait_kind to_recv = {
+    .name = "channel to receive",
+    .abort = wf_leave_line,
+    .line = offsetof(struct core, receivers)};
 
 /* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait. */
 __attribute__((noinline)) static int get(struct core *c, void *item)
@@ -324,15 +314,10 @@ size_t weft_chan_length(const weft_chan *handle)
 
 /* ---- done and join ------------------------------------------------------ */
 
-static bool abort_join(weft_fiber *f)
-{
-    struct core *c = (struct core *)(uintptr_t)f->object;
-    wf_waitq_remove(&c->joiners, &f->waiter);
-    return true;
-}
-
 static const struct wf_wait_kind to_join = {.name = "channel to be done",
-                                            .abort = abort_join};
+                                            .abort = wf_leave_line,
+                                            .line =
+                                                offsetof(struct core, joiners)};
 
 int weft_chan_item_done(weft_chan *handle)
 {

@@ -9,15 +9,10 @@
 
 #include "runtime/park.h"
 
-static bool abort_wait(weft_fiber *f)
-{
-    weft_event *e = (weft_event *)(uintptr_t)f->object;
-    wf_waitq_remove(&e->waiters_, &f->waiter);
-    return true;
-}
-
-static const struct wf_wait_kind to_be_set = {.name = "event",
-                                              .abort = abort_wait};
+static const struct wf_wait_kind to_be_set = {
+    .name = "event",
+    .abort = wf_leave_line,
+    .line = offsetof(weft_event, waiters_)};
 
 int weft_event_wait(weft_event *e)
 {

@@ -13,20 +13,16 @@
 
 const char wf_dead_fiber;
 
-static bool abort_lock(weft_fiber *f)
-{
-    weft_mutex *m = (weft_mutex *)(uintptr_t)f->object;
-    wf_waitq_remove(&m->waiters_, &f->waiter);
-    return true;
-}
-
 static const weft_fiber *owner_of(const void *object)
 {
     return ((const weft_mutex *)object)->owner_;
 }
 
-static const struct wf_wait_kind to_lock = {
-    .name = "mutex", .holder = owner_of, .abort = abort_lock};
+static const struct wf_wait_kind to_lock = {.name = "mutex",
+                                            .holder = owner_of,
+                                            .abort = wf_leave_line,
+                                            .line =
+                                                offsetof(weft_mutex, waiters_)};
 static const struct wf_wait_kind to_lock_nc = {.name = "mutex",
                                                .holder = owner_of};
 

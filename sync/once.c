@@ -14,20 +14,16 @@
 enum { UNDONE, RUNNING, DONE }; /* zeroed is undone */
 enum { YOUR_TURN = 1 };         /* what a waiter is woken with, or 0: done */
 
-static bool abort_once(weft_fiber *f)
-{
-    weft_once *o = (weft_once *)(uintptr_t)f->object;
-    wf_waitq_remove(&o->waiters_, &f->waiter);
-    return true;
-}
-
 static const weft_fiber *runner_of(const void *object)
 {
     return ((const weft_once *)object)->runner_;
 }
 
 static const struct wf_wait_kind to_be_done = {
-    .name = "once", .holder = runner_of, .abort = abort_once};
+    .name = "once",
+    .holder = runner_of,
+    .abort = wf_leave_line,
+    .line = offsetof(weft_once, waiters_)};
 
 static void begin(weft_once *o, weft_fiber *f)
 {

@@ -164,15 +164,10 @@ void wf_nursery_hand_on(weft_nursery *n)
     wf_wake(wf_waitq_pop(&n->spawners_)->fiber_, 0);
 }
 
-static bool abort_spawner(weft_fiber *f)
-{
-    weft_nursery *n = (weft_nursery *)(uintptr_t)f->object;
-    wf_waitq_remove(&n->spawners_, &f->waiter);
-    return true;
-}
-
-static const struct wf_wait_kind for_a_place = {.name = "place in nursery",
-                                                .abort = abort_spawner};
+static const struct wf_wait_kind for_a_place = {
+    .name = "place in nursery",
+    .abort = wf_leave_line,
+    .line = offsetof(weft_nursery, spawners_)};
 
 int weft_spawn_wait_(const char *file, int line, weft_nursery *n, weft_fn fn,
                      void *arg)

@@ -103,13 +103,6 @@ int wf_task_check(const weft_task *t, const char *call)
     return 0;
 }
 
-static bool abort_join(weft_fiber *f)
-{
-    weft_task *t = (weft_task *)(uintptr_t)f->object;
-    wf_waitq_remove(&t->waiters_, &f->waiter);
-    return true;
-}
-
 static const weft_fiber *fiber_of(const void *object)
 {
     return ((const weft_task *)object)->fiber_;
@@ -123,7 +116,9 @@ static long number_of(const void *object)
 static const struct wf_wait_kind joining = {.name = "join of fiber",
                                             .number = number_of,
                                             .holder = fiber_of,
-                                            .abort = abort_join};
+                                            .abort = wf_leave_line,
+                                            .line =
+                                                offsetof(weft_task, waiters_)};
 
 int weft_join(weft_task *t, weft_outcome *ret_outcome)
 {

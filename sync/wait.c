@@ -179,15 +179,10 @@ void wf_doneq_put(weft_doneq *q, weft_task *t)
         wf_wake(w->fiber_, 0);
 }
 
-static bool abort_take(weft_fiber *f)
-{
-    weft_doneq *q = (weft_doneq *)(uintptr_t)f->object;
-    wf_waitq_remove(&q->takers_, &f->waiter);
-    return true;
-}
-
 static const struct wf_wait_kind to_take = {.name = "next task done",
-                                            .abort = abort_take};
+                                            .abort = wf_leave_line,
+                                            .line =
+                                                offsetof(weft_doneq, takers_)};
 
 int weft_next_done(weft_doneq *q, weft_task **ret_task)
 {

@@ -132,15 +132,10 @@ static void set_daemon(weft_fiber *f, bool on)
     }
 }
 
-static bool abort_idle(weft_fiber *f)
-{
-    weft_workqueue *q = (weft_workqueue *)(uintptr_t)f->object;
-    wf_waitq_remove(&q->idle_, &f->waiter);
-    return true;
-}
-
-static const struct wf_wait_kind to_be_given_a_job = {.name = "job of queue",
-                                                      .abort = abort_idle};
+static const struct wf_wait_kind to_be_given_a_job = {
+    .name = "job of queue",
+    .abort = wf_leave_line,
+    .line = offsetof(weft_workqueue, idle_)};
 
 /* Parks as a daemon, unless that is what ends the nursery. It is one until it
  * is handed a job, or it ends. */
@@ -398,15 +393,10 @@ static int put(weft_workqueue *q, const struct job *job)
     return 0;
 }
 
-static bool abort_add(weft_fiber *f)
-{
-    weft_workqueue *q = (weft_workqueue *)(uintptr_t)f->object;
-    wf_waitq_remove(&q->adders_, &f->waiter);
-    return true;
-}
-
-static const struct wf_wait_kind to_add = {.name = "room in queue",
-                                           .abort = abort_add};
+static const struct wf_wait_kind to_add = {
+    .name = "room in queue",
+    .abort = wf_leave_line,
+    .line = offsetof(weft_workqueue, adders_)};
 
 int weft_workqueue_tryadd(weft_workqueue *q, weft_fn fn, void *arg,
                           void (*drop)(void *arg))
@@ -436,15 +426,10 @@ static bool is_of_a_job(const weft_workqueue *q, const weft_fiber *f)
     return w != NULL;
 }
 
-static bool abort_join(weft_fiber *f)
-{
-    weft_workqueue *q = (weft_workqueue *)(uintptr_t)f->object;
-    wf_waitq_remove(&q->joiners_, &f->waiter);
-    return true;
-}
-
-static const struct wf_wait_kind to_join = {.name = "queue to be done",
-                                            .abort = abort_join};
+static const struct wf_wait_kind to_join = {
+    .name = "queue to be done",
+    .abort = wf_leave_line,
+    .line = offsetof(weft_workqueue, joiners_)};
 
 int weft_workqueue_join(weft_workqueue *q)
 {
