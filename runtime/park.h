@@ -185,6 +185,9 @@ struct wf_place {
  * any queue may be gone after that, so none is to be remembered across it. */
 void wf_grant(struct weft_waiter_ *w, int result);
 
+/* Tells all in the queue. */
+void wf_grant_all(weft_waitq_ *q, int result);
+
 /* A number below n, which is at most INT32_MAX: another from call to call, each
  * as often as the others, also to who calls every other time only. */
 size_t wf_rotate(size_t n);

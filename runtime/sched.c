@@ -348,6 +348,12 @@ void wf_grant(struct weft_waiter_ *w, int result)
     }
 }
 
+void wf_grant_all(weft_waitq_ *q, int result)
+{
+    while (!wf_waitq_empty(q))
+        wf_grant(wf_waitq_pop(q), result);
+}
+
 static inline void yield(struct wf_sched *w, weft_fiber *f)
 {
     push(w, f, WF_YIELDED);

@@ -18,7 +18,5 @@ int wf_settle(void)
 
 void wf_settlers_wake(struct wf_sched *w)
 {
-    struct weft_waiter_ *waiter;
-    while ((waiter = wf_waitq_pop(&w->settlers)))
-        wf_wake(waiter->fiber_, 0);
+    wf_grant_all(&w->settlers, 0);
 }

@@ -51,8 +51,7 @@ size_t weft_background_count(void)
 
 void wf_background_is_idle(void)
 {
-    while (!wf_waitq_empty(&set.waiting))
-        wf_wake(wf_waitq_pop(&set.waiting)->fiber_, 0);
+    wf_grant_all(&set.waiting, 0);
 }
 
 static bool abort_wait(weft_fiber *f)

@@ -51,8 +51,7 @@ int weft_barrier_wait(weft_barrier *b)
 void weft_barrier_reset(weft_barrier *b)
 {
     b->count_ = 0;
-    while (!wf_waitq_empty(&b->waiters_))
-        wf_wake(wf_waitq_pop(&b->waiters_)->fiber_, -EPIPE);
+    wf_grant_all(&b->waiters_, -EPIPE);
 }
 
 uint32_t weft_barrier_waiting(const weft_barrier *b)

@@ -246,9 +246,7 @@ static int filled(weft_cache *c, struct entry *e, void *pointer,
 
 static int failed(weft_cache *c, struct entry *e, int code)
 {
-    struct weft_waiter_ *w;
-    while ((w = wf_waitq_pop(&e->waiters)) != NULL)
-        wf_wake(w->fiber_, code);
+    wf_grant_all(&e->waiters, code);
     wf_free(e->value, sizeof *e->value);
     if (e->forgotten) {
         entry_free(e);

@@ -82,12 +82,6 @@ static inline void ring_out(struct core *c, void *item)
     c->left++;
 }
 
-static void wake_all(weft_waitq_ *q, int result)
-{
-    while (!wf_waitq_empty(q))
-        wf_grant(wf_waitq_pop(q), result);
-}
-
 /* ---- making and ending -------------------------------------------------- */
 
 weft_chan *weft_chan_new(size_t item_size, size_t cap, void (*drop)(void *item))
@@ -152,8 +146,8 @@ void weft_chan_close(weft_chan *handle)
     struct core *c = handle->core;
     c->closed = true;
     c->cap = 0;
-    wake_all(&c->sending, -EPIPE);
-    wake_all(&c->receivers, 0); /* there are some only if it is empty */
+    wf_grant_all(&c->sending, -EPIPE);
+    wf_grant_all(&c->receivers, 0); /* there are some only if it is empty */
 }
 
 void weft_chan_abort(weft_chan *handle)
@@ -161,9 +155,9 @@ void weft_chan_abort(weft_chan *handle)
     struct core *c = handle->core;
     c->closed = c->aborted = true;
     c->cap = 0;
-    wake_all(&c->sending, -EPIPE);
-    wake_all(&c->receivers, -EPIPE);
-    wake_all(&c->joiners, -EPIPE);
+    wf_grant_all(&c->sending, -EPIPE);
+    wf_grant_all(&c->receivers, -EPIPE);
+    wf_grant_all(&c->joiners, -EPIPE);
     while (inside(c) > 0) {
         char *item = c->out;
         c->out = next_place(c, item, c->item_bytes);
@@ -325,7 +319,7 @@ int weft_chan_item_done(weft_chan *handle)
     if (c->done == c->left + c->passed)
         return wf_misuse(-EINVAL, "weft_chan_item_done: more items are done "
                                   "than were received");
-    if (++c->done == c->entered + c->passed) wake_all(&c->joiners, 0);
+    if (++c->done == c->entered + c->passed) wf_grant_all(&c->joiners, 0);
     return 0;
 }
 

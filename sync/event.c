@@ -25,8 +25,7 @@ int weft_event_wait(weft_event *e)
 void weft_event_set(weft_event *e)
 {
     e->set_ = true;
-    while (!wf_waitq_empty(&e->waiters_))
-        wf_grant(wf_waitq_pop(&e->waiters_), 0);
+    wf_grant_all(&e->waiters_, 0);
 }
 
 void weft_event_clear(weft_event *e)

@@ -138,8 +138,7 @@ void wf_mutexes_orphaned(struct wf_child *c)
         if (m->owner_ != &c->fiber) wf_mutex_overwritten(&c->fiber);
         next = m->held_;
         m->owner_ = WF_DEAD;
-        while (!wf_waitq_empty(&m->waiters_))
-            wf_wake(wf_waitq_pop(&m->waiters_)->fiber_, -EOWNERDEAD);
+        wf_grant_all(&m->waiters_, -EOWNERDEAD);
     }
     c->held = NULL;
 }

@@ -59,8 +59,7 @@ static int run(weft_once *o, weft_fn fn, void *arg)
         return rc;
     }
     end(o, DONE);
-    while (!wf_waitq_empty(&o->waiters_))
-        wf_wake(wf_waitq_pop(&o->waiters_)->fiber_, 0);
+    wf_grant_all(&o->waiters_, 0);
     return 0;
 }
 

@@ -84,16 +84,10 @@ static struct job ring_out(weft_workqueue *q)
     return job;
 }
 
-static void wake_all(weft_waitq_ *line, int result)
-{
-    while (!wf_waitq_empty(line))
-        wf_wake(wf_waitq_pop(line)->fiber_, result);
-}
-
 /* One fewer waits or runs. */
 static void settled(weft_workqueue *q)
 {
-    if (q->waiting_ + q->running_ == 0) wake_all(&q->joiners_, 0);
+    if (q->waiting_ + q->running_ == 0) wf_grant_all(&q->joiners_, 0);
 }
 
 static void discard(weft_workqueue *q, const struct job *job)
@@ -115,8 +109,8 @@ static void discard_queued(weft_workqueue *q)
 static void take_no_more(weft_workqueue *q)
 {
     q->closed_ = true;
-    wake_all(&q->adders_, -ESHUTDOWN);
-    wake_all(&q->idle_, 0);
+    wf_grant_all(&q->adders_, -ESHUTDOWN);
+    wf_grant_all(&q->idle_, 0);
 }
 
 /* ---- a worker: for the next job ----------------------------------------- */
@@ -309,7 +303,7 @@ static void fire(struct weft_crew_ *crew)
     if (!q) return;
     q->crew_ = NULL;
     /* Whoever it is may take the memory of the queue away when he runs. */
-    wake_all(&q->stoppers_, not_run(q));
+    wf_grant_all(&q->stoppers_, not_run(q));
 }
 
 static int work(void *arg)
