@@ -39,6 +39,7 @@
 #include <weft/select.h>
 #include <weft/sem.h>
 #include <weft/ticker.h>
+#include <weft/timed.h>
 #include <weft/workqueue.h>
 
 /* Descriptors and the network. */

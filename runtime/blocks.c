@@ -108,6 +108,7 @@ weft_fiber *wf_fiber_new(size_t stack_bytes)
     f->cancelled = f->aborted = false;
     f->marks = 0;
     f->unborn = true;
+    f->timed = false;
     f->refused = 0;
     f->stack = NULL;
     f->id = new_id(w);

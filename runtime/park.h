@@ -13,7 +13,7 @@
  * that is parked. What cancels whom is the business of sync/scope.c.
  *
  * Nothing on the path of park, wake and switch allocates, takes a lock, uses
- * an atomic or reads the clock.
+ * an atomic or, but for a fiber that is timed, reads the clock.
  */
 #ifndef WF_PARK_H
 #define WF_PARK_H
@@ -78,7 +78,9 @@ struct weft_fiber {
     const struct wf_wait_kind *kind; /* what it is parked for, or NULL */
     int result;                      /* what wf_park returns */
     uint8_t state;
-    bool cancelled, aborted, unborn; /* unborn: has not run yet */
+    bool cancelled, aborted;
+    bool unborn : 1; /* has not run yet */
+    bool timed : 1;  /* wants to know how long it is away: was_away */
     struct weft_waiter_ waiter;      /* its place in the queue it waits in */
 
     const void *object; /* which one it is parked for */
@@ -215,6 +217,9 @@ struct wf_sched_opts {
     size_t block_bytes;
     void (*body)(weft_fiber *f);
     bool (*stuck)(void);
+    /* A fiber that is `timed` has the thread again, after so long by the clock,
+     * which is read for such a fiber alone: when it leaves and comes back. */
+    void (*was_away)(weft_fiber *f, int64_t ns);
     size_t stack_bytes, guard_bytes;
     int64_t watchdog; /* as in weft_run_opts */
     uint64_t seed;    /* not 0: the ready order is drawn from it */

@@ -281,11 +281,25 @@ static inline void go_on_with(struct wf_sched *w, weft_fiber *f,
         suspend(w, &f->sp, next);
 }
 
-/* Apart, so that the way past it saves no register for this call. */
-__attribute__((noinline)) static void leave_at_end(struct wf_sched *w,
-                                                   weft_fiber *f)
+/* A turn may be over, or the clock has to be read: either way, elsewhere. */
+static inline bool leaves_specially(const struct wf_sched *w,
+                                    const weft_fiber *f)
 {
-    go_on_with(w, f, wf_points_take(w));
+    return __builtin_expect(at_end(w), 0) || __builtin_expect(f->timed, 0);
+}
+
+/* Apart, so that the way past it saves no register for this call. */
+__attribute__((noinline)) static void leave_specially(struct wf_sched *w,
+                                                      weft_fiber *f)
+{
+    weft_fiber *next = take_next(w);
+    if (!f->timed || next == f) {
+        go_on_with(w, f, next);
+        return;
+    }
+    int64_t left = wf_clock_read();
+    suspend(w, &f->sp, next);
+    w->opts.was_away(f, wf_clock_read() - left);
 }
 
 int wf_park(const struct wf_wait_kind *kind, const void *object)
@@ -299,8 +313,8 @@ int wf_park(const struct wf_wait_kind *kind, const void *object)
     f->state = WF_PARKED;
     struct wf_sched *w = wf_sched;
     wf_watchdog_left(f);
-    if (__builtin_expect(at_end(w), 0))
-        leave_at_end(w, f);
+    if (leaves_specially(w, f))
+        leave_specially(w, f);
     else
         suspend(w, &f->sp, take_first(w)); /* f is not in the ring */
     return f->result;
@@ -358,8 +372,8 @@ static inline void yield(struct wf_sched *w, weft_fiber *f)
 {
     push(w, f, WF_YIELDED);
     wf_watchdog_left(f);
-    if (__builtin_expect(at_end(w), 0))
-        leave_at_end(w, f);
+    if (leaves_specially(w, f))
+        leave_specially(w, f);
     else
         go_on_with(w, f, take_first(w));
 }

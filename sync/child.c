@@ -142,6 +142,7 @@ void wf_nursery_over(weft_nursery *n)
 static void check_all_ended(const struct wf_child *c, const char *who)
 {
     const weft_scope *s = c->scope;
+    wf_timed_check_ended(c);
     if (s->flags_ & WF_S_BASE) return;
     wf_fatal("%s fiber %llu \"%s\" returned while the %s opened at %s:%d was "
              "still open: %s it on every way out, or use the block form",

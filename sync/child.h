@@ -68,7 +68,8 @@ enum {
     WF_A_STARTING, /* somebody waits for it to be ready */
     WF_A_DEFERRED,
     WF_A_PRIVATE, /* a local with a private key */
-    WF_A_RETRY    /* it is in a weft_retry */
+    WF_A_RETRY,   /* it is in a weft_retry */
+    WF_A_TIMED    /* an operation that is timed */
 };
 
 /* How a child ended, at the moment when its function returned. */
@@ -257,6 +258,20 @@ void wf_owned_close(void); /* the thread's table, at the end of the run */
 /* One more fiber sees these; c sees them no more, nor its private ones. */
 struct wf_binding *wf_locals_inherit(struct wf_binding *b);
 void wf_locals_drop(struct wf_child *c);
+
+/* ---- timed.c ------------------------------------------------------------ */
+
+/* f has had to do without the thread for so long. */
+void wf_timed_was_away(weft_fiber *f, int64_t ns);
+
+/* A function that c has called is back, and what it timed was on its stack: so
+ * nothing of it may be looked at, and nothing may be open. */
+_Noreturn void wf_timed_left_open(const struct wf_child *c)
+    __attribute__((cold));
+static inline void wf_timed_check_ended(const struct wf_child *c)
+{
+    if (__builtin_expect(c->fiber.timed, 0)) wf_timed_left_open(c);
+}
 
 /* ---- spawn.c, child.c --------------------------------------------------- */
 

@@ -102,6 +102,7 @@ void wf_deferred_run(struct wf_child *c)
         struct deferred d = take(at);
         d.fn(d.arg);
         wf_check_innermost(&shield);
+        wf_timed_check_ended(c);
     }
     wf_cleanup_end(&shield);
 }

@@ -169,6 +169,7 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
         .block_bytes = (sizeof(struct wf_child) + 63) & ~(size_t)63,
         .body = wf_child_run,
         .stuck = stuck,
+        .was_away = wf_timed_was_away,
         .stack_bytes = o->stack_size ? o->stack_size : STACK,
         .guard_bytes = o->guard_size ? o->guard_size : GUARD,
         .watchdog = o->watchdog,

@@ -166,6 +166,7 @@ static void clear_up_after(const weft_workqueue *q, const struct worker *w)
 {
     struct wf_child *c = wf_child_of(w->fiber);
     wf_check_innermost(&w->scope);
+    wf_timed_check_ended(c);
     w->fiber->name = q->opts_.name;
     for (;;) { /* what is called here may defer and bind in its turn */
         while (*wf_attached(w->fiber, WF_A_DEFERRED))

@@ -106,6 +106,11 @@ TEST_PLAIN(pattern_88_ticker_shows_seconds_that_do_not_drift)
     says_what_is_expected("ticker");
 }
 
+TEST_PLAIN(pattern_79_timed_shows_the_slow_orders_and_what_they_wait_for)
+{
+    says_what_is_expected("timed");
+}
+
 TEST_PLAIN(generator_shows_a_producer_that_is_closed_before_the_loop_is_left)
 {
     says_what_is_expected("generator");
