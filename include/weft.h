@@ -34,6 +34,7 @@
 #include <weft/mutex.h>
 #include <weft/once.h>
 #include <weft/ratelimit.h>
+#include <weft/ratelimits.h>
 #include <weft/retry.h>
 #include <weft/rwlock.h>
 #include <weft/select.h>

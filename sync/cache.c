@@ -26,9 +26,8 @@
 
 #include "runtime/clock.h"
 #include "runtime/os.h"
-#include "sync/hash.h"
 #include "sync/inside.h"
-#include "sync/table.h"
+#include "sync/keyed.h"
 
 struct value {
     struct wf_link link; /* by the pointer */
@@ -41,17 +40,15 @@ enum { FILLING, HAS_VALUE, HAS_FAILED };
 enum { YOUR_TURN = 1 }; /* what a waiter is woken with; else what get returns */
 
 struct entry {
-    struct wf_link link; /* by the key */
+    struct wf_keyed keyed; /* kept: in the order of use */
     int state;
     int failure;
-    weft_time until;             /* it is good before that */
-    struct entry *newer, *older; /* kept: in the order of use */
-    struct value *value;         /* filling: one to be used, empty */
+    weft_time until;     /* it is good before that */
+    struct value *value; /* filling: one to be used, empty */
     weft_fiber *filler;
     const weft_scope *since; /* the filler's, when it began */
     weft_waitq_ waiters;     /* with item_, where the value is to go */
     bool forgotten;
-    size_t len;
     _Alignas(16) char key[];
 };
 
@@ -60,9 +57,8 @@ _Static_assert(offsetof(struct entry, key) == sizeof(struct entry),
 
 struct weft_cache {
     weft_cache_opts opts;
-    struct wf_hash_secret secret;
-    struct wf_table entries, values;
-    struct entry *newest, *oldest;
+    struct wf_keyed_set entries;
+    struct wf_table values;
     size_t filling;
     size_t users; /* the owner, and each held value */
     weft_cache_stats stats;
@@ -122,14 +118,14 @@ static void drop_if_unused(weft_cache *c, struct value *v)
 
 static size_t bytes_of(const struct entry *e)
 {
-    return sizeof *e + e->len;
+    return sizeof *e + e->keyed.len;
 }
 
 static struct entry *entry_new(const void *key, size_t len)
 {
     struct entry *e = wf_alloc(sizeof *e + len);
     if (!e) return NULL;
-    *e = (struct entry){.state = FILLING, .len = len};
+    *e = (struct entry){.keyed = {.key = e->key, .len = len}, .state = FILLING};
     e->value = wf_alloc(sizeof *e->value);
     if (!e->value) {
         wf_free(e, bytes_of(e));
@@ -147,28 +143,12 @@ static void entry_free(struct entry *e)
 static struct entry *find(const weft_cache *c, uint64_t hash, const void *key,
                           size_t len)
 {
-    struct wf_link *l = wf_table_chain(&c->entries, hash);
-    for (; l; l = l->next) {
-        struct entry *e = (struct entry *)(void *)l;
-        if (l->hash == hash && e->len == len &&
-            (len == 0 || memcmp(e->key, key, len) == 0))
-            return e;
-    }
-    return NULL;
+    return (struct entry *)(void *)wf_keyed_find(&c->entries, hash, key, len);
 }
 
-static void push_newest(weft_cache *c, struct entry *e)
+static struct entry *oldest(const weft_cache *c)
 {
-    e->newer = NULL;
-    e->older = c->newest;
-    *(e->older ? &e->older->newer : &c->oldest) = e;
-    c->newest = e;
-}
-
-static void unlink_kept(weft_cache *c, struct entry *e)
-{
-    *(e->newer ? &e->newer->older : &c->newest) = e->older;
-    *(e->older ? &e->older->newer : &c->oldest) = e->newer;
+    return (struct entry *)(void *)c->entries.oldest;
 }
 
 static bool is_over(const struct entry *e)
@@ -180,8 +160,8 @@ static bool is_over(const struct entry *e)
 static void discard(weft_cache *c, struct entry *e)
 {
     struct value *v = e->state == HAS_VALUE ? e->value : NULL;
-    unlink_kept(c, e);
-    wf_table_remove(&c->entries, &e->link);
+    wf_keyed_unlink(&c->entries, &e->keyed);
+    wf_table_remove(&c->entries.table, &e->keyed.link);
     c->stats.entries--;
     entry_free(e);
     if (!v) return;
@@ -195,14 +175,14 @@ static void keep(weft_cache *c, struct entry *e, int state, weft_time ttl)
 {
     e->state = state;
     e->until = ttl ? wf_time_add(wf_now, ttl) : WEFT_FOREVER;
-    push_newest(c, e);
+    wf_keyed_push(&c->entries, &e->keyed);
     c->stats.entries++;
     while (c->opts.max && c->stats.entries > c->opts.max) {
         c->stats.evictions++;
-        discard(c, c->oldest);
+        discard(c, oldest(c));
     }
-    for (int i = 0; i < 2 && c->oldest && is_over(c->oldest); i++)
-        discard(c, c->oldest);
+    for (int i = 0; i < 2 && oldest(c) && is_over(oldest(c)); i++)
+        discard(c, oldest(c));
 }
 
 /* ---- filling ------------------------------------------------------------ */
@@ -251,7 +231,7 @@ static int failed(weft_cache *c, struct entry *e, int code)
     if (e->forgotten) {
         entry_free(e);
     } else if (code == -ECANCELED || c->opts.negative_ttl <= 0) {
-        wf_table_remove(&c->entries, &e->link);
+        wf_table_remove(&c->entries.table, &e->keyed.link);
         entry_free(e);
     } else {
         e->failure = code;
@@ -274,7 +254,7 @@ static bool hand_on(struct entry *e)
 static int fill(weft_cache *c, struct entry *e, void **ret_value)
 {
     void *pointer = NULL;
-    int rc = c->opts.fill(e->key, e->len, &pointer, c->opts.user);
+    int rc = c->opts.fill(e->key, e->keyed.len, &pointer, c->opts.user);
     WF_ASSERT(e->state == FILLING && e->filler == wf_self());
     if (rc == -ECANCELED && hand_on(e)) return rc;
     rc = rc < 0 ? failed(c, e, rc) : filled(c, e, pointer, ret_value);
@@ -300,8 +280,8 @@ static int miss(weft_cache *c, uint64_t hash, const void *key, size_t len,
     c->stats.misses++;
     struct entry *e = entry_new(key, len);
     if (!e) return weft_fail(-ENOMEM, "weft_cache_get: no memory for an entry");
-    e->link.hash = hash;
-    wf_table_add(&c->entries, &e->link);
+    e->keyed.link.hash = hash;
+    wf_table_add(&c->entries.table, &e->keyed.link);
     c->filling++;
     begin_fill(e, wf_self());
     return fill(c, e, ret_value);
@@ -312,18 +292,9 @@ static int miss(weft_cache *c, uint64_t hash, const void *key, size_t len,
 static void one_user_less(weft_cache *c)
 {
     if (--c->users > 0) return;
-    wf_table_fini(&c->entries);
+    wf_keyed_fini(&c->entries);
     wf_table_fini(&c->values);
     wf_free(c, sizeof *c);
-}
-
-/* Not known outside of the process: where things are, and when. */
-static struct wf_hash_secret make_secret(const weft_cache *c)
-{
-    const struct wf_hash_secret where = {
-        {(uintptr_t)c ^ (uint64_t)wf_os_clock() << 20, (uintptr_t)&where}};
-    return (struct wf_hash_secret){
-        {wf_hash(&where, "1", 1), wf_hash(&where, "2", 1)}};
 }
 
 weft_cache *weft_cache_new(const weft_cache_opts *o)
@@ -332,13 +303,12 @@ weft_cache *weft_cache_new(const weft_cache_opts *o)
     if (!c) return NULL;
     c->opts = *o;
     c->users = 1;
-    c->secret = make_secret(c);
-    if (wf_table_init(&c->entries) < 0) goto free_cache;
+    if (wf_keyed_init(&c->entries) < 0) goto free_cache;
     if (wf_table_init(&c->values) < 0) goto fini_entries;
     return c;
 
 fini_entries:
-    wf_table_fini(&c->entries);
+    wf_keyed_fini(&c->entries);
 free_cache:
     wf_free(c, sizeof *c);
     return NULL;
@@ -351,8 +321,8 @@ void weft_cache_free(weft_cache *c)
         wf_fatal("weft_cache_free: %zu key%s still being filled, and perhaps "
                  "waited for",
                  c->filling, c->filling == 1 ? " is" : "s are");
-    while (c->oldest)
-        discard(c, c->oldest);
+    while (oldest(c))
+        discard(c, oldest(c));
     one_user_less(c);
 }
 
@@ -360,15 +330,15 @@ int weft_cache_get(weft_cache *c, const void *key, size_t len, void **ret_value)
 {
     int err = weft_pass_();
     if (err < 0) return err;
-    uint64_t hash = wf_hash(&c->secret, key, len);
+    uint64_t hash = wf_keyed_hash(&c->entries, key, len);
     struct entry *e;
     while ((e = find(c, hash, key, len)) != NULL && is_over(e))
         discard(c, e);
     if (!e) return miss(c, hash, key, len, ret_value);
     if (e->state == FILLING) return wait_for_filler(c, e, ret_value);
     c->stats.hits++;
-    unlink_kept(c, e);
-    push_newest(c, e);
+    wf_keyed_unlink(&c->entries, &e->keyed);
+    wf_keyed_push(&c->entries, &e->keyed);
     if (e->state == HAS_FAILED) return e->failure;
     hold(c, e->value, ret_value);
     return 0;
@@ -388,10 +358,10 @@ void weft_cache_put(weft_cache *c, void *value)
 
 bool weft_cache_forget(weft_cache *c, const void *key, size_t len)
 {
-    struct entry *e = find(c, wf_hash(&c->secret, key, len), key, len);
+    struct entry *e = find(c, wf_keyed_hash(&c->entries, key, len), key, len);
     if (!e) return false;
     if (e->state == FILLING) {
-        wf_table_remove(&c->entries, &e->link);
+        wf_table_remove(&c->entries.table, &e->keyed.link);
         e->forgotten = true;
         return true;
     }

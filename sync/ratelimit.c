@@ -19,7 +19,7 @@
  * next one, who then goes through or sets its own timer: a cancellation may
  * come out of the timers' own expiry, where none may be armed.
  */
-#include <weft/ratelimit.h>
+#include "sync/ratelimit.h"
 
 #include <string.h>
 
@@ -178,6 +178,11 @@ static weft_time all_there_at(weft_ratelimit *r, weft_time now)
     if (r->limit_ == 0) return now;
     return r->kind_ == WEFT_TOKEN_BUCKET ? bucket_full_at(r, now)
                                          : window_empty_at(r, now);
+}
+
+bool wf_ratelimit_is_whole(weft_ratelimit *r, weft_time now)
+{
+    return all_there_at(r, now) <= now;
 }
 
 static uint32_t holds(weft_ratelimit *r, weft_time now)

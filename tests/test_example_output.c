@@ -91,7 +91,7 @@ TEST_PLAIN(pattern_97_retry_shows_what_is_tried_again_and_when)
     says_what_is_expected("retry");
 }
 
-TEST_PLAIN(pattern_106_109_rate_limit_shows_who_is_refused_and_who_waits)
+TEST_PLAIN(pattern_106_to_109_rate_limit_shows_who_is_refused_and_who_waits)
 {
     says_what_is_expected("rate_limit");
 }

@@ -7,6 +7,7 @@
 #include <weft/fiber.h>
 #include <weft/nursery.h>
 #include <weft/ratelimit.h>
+#include <weft/ratelimits.h>
 #include <weft/retry.h>
 #include <weft/scope.h>
 #include <weft/ticker.h>
@@ -321,6 +322,78 @@ SWEEP(what_left_the_line_of_a_bucket_was_not_counted, start_bucket_line,
       check_line, 0);
 SWEEP(what_left_the_line_of_a_window_was_not_counted, start_window_line,
       check_line, 0);
+
+/* --- rate limits by key --- */
+
+static weft_ratelimits *swept;
+static int passed_by_key;
+
+static int passes_both_twice(void *key)
+{
+    for (int i = 0; i < 2; i++) {
+        int err = weft_ratelimits_wait(swept, key, 1, 1);
+        if (err < 0) return err;
+        passed_by_key++;
+        err = weft_ratelimits_check(swept, "c", 1, 1, NULL);
+        if (err == -ECANCELED || err == -ENOMEM) return err;
+        passed_by_key += err == 0;
+        err = weft_yield();
+        if (err < 0) return err;
+    }
+    return 0;
+}
+
+static int slow_store(const void *key, size_t len, uint32_t cost,
+                      const weft_ratelimits_opts *o,
+                      weft_ratelimit_info *ret_info, void *user)
+{
+    (void)key;
+    (void)len;
+    (void)cost;
+    (void)o;
+    (void)ret_info;
+    (void)user;
+    int err = weft_sleep(WEFT_MSEC(1));
+    return err < 0 ? err : -EIO;
+}
+
+static void start_swept(weft_nursery *n, bool outside)
+{
+    const weft_ratelimits_opts o = {.limit = 2,
+                                    .window = WEFT_MSEC(4),
+                                    .max_keys = 3,
+                                    .store = outside ? slow_store : NULL};
+    static char a[] = "a", b[] = "b";
+    passed_by_key = 0;
+    swept = weft_ratelimits_new(&o);
+    if (!sweep_had(swept != NULL)) return;
+    for (int i = 0; i < 5; i++)
+        sweep_spawn(n, passes_both_twice, i % 2 ? b : a);
+}
+
+static void start_here(weft_nursery *n)
+{
+    start_swept(n, false);
+}
+
+static void start_outside(weft_nursery *n)
+{
+    start_swept(n, true);
+}
+
+/* Nobody is inside any more, and nobody in line. */
+static void check_swept(void)
+{
+    if (!swept) return;
+    weft_ratelimits_stats is;
+    weft_ratelimits_stats_read(swept, &is);
+    CHECK_EQ(is.allowed, passed_by_key);
+    CHECK(is.keys <= 3);
+    weft_ratelimits_free(swept);
+}
+
+SWEEP(a_line_of_many_keys_lets_everybody_out, start_here, check_swept, 0);
+SWEEP(a_store_may_be_cancelled_at_any_moment, start_outside, check_swept, 0);
 
 /* --- tickers --- */
 

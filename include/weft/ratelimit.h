@@ -15,7 +15,8 @@
  * nanosecond, so that something may count for a sixteenth longer than it
  * should, but never too short. It is decided first and counted then: what is
  * refused does not count. A limit of 0 refuses everything. For how many at
- * once, not how many in a time, see weft/limiter.h.
+ * once, not how many in a time, see weft/limiter.h; for one for each client see
+ * weft/ratelimits.h.
  *
  * The clock is that of the turn. Waiters go through in the order in which they
  * came, and nobody passes them. The caller owns the memory.
@@ -54,6 +55,7 @@ typedef struct weft_ratelimit_info {
     weft_time reset_at;        /* when all of the limit is there again */
     weft_time retry_after;     /* until this cost would be allowed; 0 if it was;
                                   WEFT_FOREVER: never */
+    bool degraded;             /* weft/ratelimits.h: a store has failed */
 } weft_ratelimit_info;
 
 /** Lets `limit` through in each `window`, from now on. A window below a
