@@ -43,6 +43,10 @@
 #include <weft/timed.h>
 #include <weft/workqueue.h>
 
+/* Between threads. */
+#include <weft/post.h>
+#include <weft/token.h>
+
 /* Descriptors and the network. */
 #include <weft/addr.h>
 #include <weft/buffer.h>

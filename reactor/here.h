@@ -20,7 +20,6 @@ struct wf_reactor {
     size_t registered;     /* descriptors the poller knows */
     weft_waitq_ starved;   /* accepting fibers without a free descriptor */
     struct wf_timer retry; /* ... which then try again anyhow */
-    bool kick_expected;
     int kicked; /* atomic */
     struct wf_event events[WF_EVENTS];
 };

@@ -19,6 +19,7 @@
 
 #include "reactor/here.h"
 #include "runtime/clock.h"
+#include "runtime/fork.h"
 #include "runtime/leaks.h"
 #include "runtime/os.h"
 #include "runtime/stats.h"
@@ -108,9 +109,9 @@ static unsigned wanted(const struct wf_fd *e)
 {
     unsigned events = 0;
     for (struct weft_waiter_ *w = e->readers.head_; w; w = w->next_)
-        events |= (unsigned)w->n_;
+        events |= w->n_;
     for (struct weft_waiter_ *w = e->writers.head_; w; w = w->next_)
-        events |= (unsigned)w->n_;
+        events |= w->n_;
     return events;
 }
 
@@ -308,15 +309,21 @@ static inline void fetch_fiber(const struct wf_reactor *r,
     if (e && e->readers.head_) __builtin_prefetch(e->readers.head_, 1);
 }
 
-static void poll_once(struct wf_reactor *r, int64_t timeout)
+/* True: there were messages. They were first. */
+static bool poll_once(struct wf_reactor *r, int64_t timeout)
 {
+    bool sleeps = timeout > 0 && wf_doze_begin();
     wf_stats.polls++;
-    int n = wf_poller_wait(r->poller, r->events, WF_EVENTS, timeout);
+    int n =
+        wf_poller_wait(r->poller, r->events, WF_EVENTS, sleeps ? timeout : 0);
+    wf_clock_update();
+    bool messages = sleeps && wf_doze_end();
     for (int i = 0; i < n; i++) {
         if (i + AHEAD_ENTRY < n) fetch_entry(r, &r->events[i + AHEAD_ENTRY]);
         if (i + AHEAD_FIBER < n) fetch_fiber(r, &r->events[i + AHEAD_FIBER]);
         take_event(r, &r->events[i]);
     }
+    return messages;
 }
 
 static void expire(struct wf_reactor *r)
@@ -338,22 +345,22 @@ static bool spin(struct wf_reactor *r)
 {
     int64_t until = wf_time_add(wf_now, r->opts.spin);
     size_t waiting = r->waiting;
-    while (r->waiting == waiting && wf_wheel_next(&r->wheel) > wf_now &&
-           !wf_clock_is_virtual()) {
+    while (r->waiting == waiting && wf_wheel_next(&r->wheel) > wf_now) {
         if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) break;
+        if (wf_message_waiting()) break;
         if (wf_now >= until) return false;
-        poll_once(r, 0);
-        wf_clock_update();
+        (void)poll_once(r, 0);
     }
     return true;
 }
 
-/* How long there is nothing to do but wait for descriptors. */
+/* How long there is nothing to do but wait for descriptors and messages. */
 static int64_t idle_for(const struct wf_reactor *r)
 {
     int64_t next = wf_wheel_next(&r->wheel);
     if (next == INT64_MAX) return INT64_MAX;
-    if (wf_clock_is_virtual()) return 0;
+    if (wf_clock_is_virtual())
+        return next > wf_now && wf_message_expected() ? INT64_MAX : 0;
     if (wf_wheel_count(&r->wheel) > MANY_TIMERS)
         next = wf_time_add(next - next % GATHER_NS, GATHER_NS);
     return next - wf_now;
@@ -363,7 +370,14 @@ static int64_t idle_for(const struct wf_reactor *r)
 static void jump(const struct wf_reactor *r)
 {
     int64_t next = wf_wheel_next(&r->wheel);
-    if (next != INT64_MAX) wf_clock_jump(next);
+    if (next != INT64_MAX && !wf_message_expected() && !wf_message_waiting())
+        wf_clock_jump(next);
+}
+
+static void wake(void *self)
+{
+    struct wf_reactor *r = self;
+    wf_poller_wake(r->poller);
 }
 
 static bool turn(void *self, bool may_block)
@@ -371,21 +385,21 @@ static bool turn(void *self, bool may_block)
     struct wf_reactor *r = self;
     size_t waiting = r->waiting;
     int64_t timeout = 0;
+    bool messages = false;
     wf_clock_update();
     if (may_block) {
         timeout = idle_for(r);
-        bool alone = waiting == 0 && !r->kick_expected;
+        bool alone = !wf_message_possible() && waiting == 0;
         if (alone && timeout > LONG_NS && !r->opts.expects_timer())
             timeout = INT64_MAX; /* it is armed for what is over already */
         if (alone && timeout == INT64_MAX) return false;
-        if (timeout > 0 && r->opts.spin > 0 && spin(r)) timeout = 0;
+        bool spins = r->opts.spin > 0 && !wf_clock_is_virtual();
+        if (timeout > 0 && spins && spin(r)) timeout = 0;
     }
-    if (r->registered > 0 || timeout > 0) {
-        poll_once(r, timeout);
-        wf_clock_update();
-    }
+    if (r->registered > 0 || timeout > 0) messages = poll_once(r, timeout);
     bool kicked = __atomic_load_n(&r->kicked, __ATOMIC_RELAXED);
-    if (may_block && wf_clock_is_virtual() && r->waiting == waiting && !kicked)
+    if (may_block && wf_clock_is_virtual() && r->waiting == waiting &&
+        !messages && !kicked)
         jump(r);
     if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) {
         __atomic_store_n(&r->kicked, 0, __ATOMIC_SEQ_CST);
@@ -397,12 +411,20 @@ static bool turn(void *self, bool may_block)
 
 /* ---- opening and closing ------------------------------------------------ */
 
+/* What its descriptors and its poller name is the parent's, who shares them. */
+static void left_by_fork(void)
+{
+    wf_reactor = NULL;
+}
+
 int wf_reactor_open(const struct wf_reactor_opts *o,
                     struct wf_driver *ret_driver)
 {
+    int err = wf_fork_watch(left_by_fork);
+    if (err < 0) return err;
     struct wf_reactor *r = wf_zalloc(sizeof *r);
     if (!r) return -ENOMEM;
-    int err = wf_poller_open(&r->poller);
+    err = wf_poller_open(&r->poller);
     if (err < 0) {
         wf_free(r, sizeof *r);
         return err;
@@ -410,7 +432,7 @@ int wf_reactor_open(const struct wf_reactor_opts *o,
     r->opts = *o;
     wf_wheel_init(&r->wheel, wf_now);
     wf_reactor = r;
-    *ret_driver = (struct wf_driver){.self = r, .turn = turn};
+    *ret_driver = (struct wf_driver){.self = r, .turn = turn, .wake = wake};
     return 0;
 }
 
@@ -428,11 +450,6 @@ void wf_reactor_close(void)
 struct wf_wheel *wf_reactor_wheel(void)
 {
     return &wf_reactor->wheel;
-}
-
-void wf_reactor_expect_kick(bool on)
-{
-    wf_reactor->kick_expected = on;
 }
 
 void *wf_reactor_handle(void)

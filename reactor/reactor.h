@@ -44,11 +44,9 @@ int wf_fd_step_in(weft_fd fd, int events, struct weft_waiter_ *w,
                   weft_waitq_ **ret_line);
 void wf_fd_step_out(weft_waitq_ *line, struct weft_waiter_ *w);
 
-/* Something outside may still call wf_reactor_kick: waiting is no deadlock. */
-void wf_reactor_expect_kick(bool on);
-
-/* Has the reactor of `handle` call `kicked` soon. From any thread or signal
- * handler, as long as that reactor is open. */
+/* Has the reactor of `handle` call `kicked` soon: for signal handlers, as long
+ * as that reactor is open. Others put a message (runtime/remote.h); and who
+ * waits for this says so by wf_inbox_listen. */
 void *wf_reactor_handle(void);
 void wf_reactor_kick(void *handle);
 

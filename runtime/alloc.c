@@ -10,9 +10,28 @@
 
 __thread struct wf_leaks wf_leaks_here;
 
+static long shared_bytes; /* atomic */
+
 void wf_leaks_read(struct wf_leaks *ret)
 {
     *ret = wf_leaks_here;
+    ret->bytes += __atomic_load_n(&shared_bytes, __ATOMIC_RELAXED);
+}
+
+void *wf_shared_alloc(size_t bytes)
+{
+    void *p = wf_alloc(bytes);
+    if (!p) return NULL;
+    wf_leaks_here.bytes -= (long)bytes;
+    __atomic_add_fetch(&shared_bytes, (long)bytes, __ATOMIC_RELAXED);
+    return p;
+}
+
+void wf_shared_free(void *p, size_t bytes)
+{
+    if (!p) return;
+    __atomic_sub_fetch(&shared_bytes, (long)bytes, __ATOMIC_RELAXED);
+    free(p);
 }
 
 void *wf_alloc(size_t bytes)

@@ -32,7 +32,7 @@ static int add_blocks(struct wf_sched *w)
     w->block_count += count;
     for (size_t i = count; i-- > 0;) {
         weft_fiber *f = (void *)(b->at + i * w->opts.block_bytes);
-        f->waiter.fiber_ = f;
+        f->waiter = wf_waiter_of(f);
         f->state = WF_DEAD;
         f->sp = w->free_blocks;
         w->free_blocks = f;

@@ -6,6 +6,9 @@
  * once a turn: when no fiber is ready, and in between so that a busy thread
  * still hears of its descriptors and timers. The driver wakes fibers through
  * park.h. A program that embeds weft in another loop brings its own.
+ *
+ * Messages from other threads (remote.h) come at the start of a turn, before
+ * the driver is asked. They end its wait too, so it says when it waits.
  */
 #ifndef WF_DRIVER_H
 #define WF_DRIVER_H
@@ -17,6 +20,26 @@ struct wf_driver {
     /* Takes in what has happened. With may_block it waits until something
      * has. False: nothing can ever happen, every fiber waits for another. */
     bool (*turn)(void *self, bool may_block);
+    /* From any thread: ends the wait, or, if there is none, the next one. */
+    void (*wake)(void *self);
 };
+
+/* About to wait, having asked wf_message_possible since the turn began. False:
+ * no waiting, there is a message or the answer has changed. */
+bool wf_doze_begin(void);
+
+/* Has waited, by a wf_doze_begin that was true: delivers what has come. To be
+ * called before it looks at its own news: what is there beats a deadline that
+ * passed meanwhile. True: there was a message. */
+bool wf_doze_end(void);
+
+/* There is one, for a driver that looks again and again before it waits. */
+bool wf_message_waiting(void);
+
+/* One may come: waiting is no deadlock. To be asked before each wait. */
+bool wf_message_possible(void);
+
+/* One will: a virtual clock does not jump. */
+bool wf_message_expected(void);
 
 #endif

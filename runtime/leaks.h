@@ -13,7 +13,7 @@ struct wf_leaks {
     long bytes;                /* allocated or mapped, and not given back */
 };
 
-/* Counts of this thread, so far. */
+/* Counts of this thread, so far, and what all threads share. */
 void wf_leaks_read(struct wf_leaks *ret);
 
 /* For the modules that own such things. */

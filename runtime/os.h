@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -96,6 +98,8 @@ static inline size_t wf_hostile_cut(enum wf_call call, size_t len)
 void *wf_alloc(size_t bytes);
 void *wf_zalloc(size_t bytes);
 void wf_free(void *p, size_t bytes);
+void *wf_shared_alloc(size_t bytes); /* for what another thread may free, */
+void wf_shared_free(void *p, size_t bytes); /* by this */
 void *wf_map(size_t bytes); /* address space, unreserved; NULL: none left */
 void wf_unmap(void *p, size_t bytes);
 
@@ -122,7 +126,19 @@ static inline int64_t wf_os_cpu_clock(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Words to the user on the way out: whatever becomes of them. */
+/* Lets other threads run, for one that waits for a few instructions of one. */
+static inline void wf_os_give_way(void)
+{
+    (void)sched_yield();
+}
+
+/* Has each child of a fork call fn. */
+static inline int wf_os_at_fork(void (*fn)(void))
+{
+    int refused = wf_hostile(WF_CALL_ALLOC);
+    return refused < 0 ? refused : -pthread_atfork(NULL, NULL, fn);
+}
+
 /* Wakes a poller, also from a signal handler: never refused, and a full pipe
  * is as good as a written one. */
 static inline void wf_os_nudge(int fd, const void *octets, size_t len)
@@ -130,6 +146,7 @@ static inline void wf_os_nudge(int fd, const void *octets, size_t len)
     ssize_t ignored = write(fd, octets, len);
     (void)ignored;
 }
+/* Words to the user on the way out: whatever becomes of them. */
 static inline void wf_os_say(int fd, const char *text, size_t len)
 {
     int kept = errno;

@@ -124,6 +124,12 @@ void wf_set_cancelled(weft_fiber *f, bool on);
 
 /* ---- wait queues -------------------------------------------------------- */
 
+/* What stands in a line for f, of this run. */
+static inline struct weft_waiter_ wf_waiter_of(weft_fiber *f)
+{
+    return (struct weft_waiter_){.fiber_ = f, .run_ = weft_here_.run_};
+}
+
 static inline bool wf_waitq_empty(const weft_waitq_ *q)
 {
     return q->head_ == NULL;
@@ -235,6 +241,9 @@ void wf_sched_close(void);
 
 bool wf_sched_is_open(void);
 
+/* This is the child of a fork that was called in a run. */
+bool wf_sched_is_left(void);
+
 /* A new fiber, with a stack promised; what follows the weft_fiber in its block
  * is as its last user left it, at first zero. NULL: no memory. It is the
  * caller's until wf_fiber_start puts it in line, or wf_fiber_drop.
@@ -251,6 +260,37 @@ void *wf_fiber_reserve(weft_fiber *f, size_t bytes);
 void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg);
 
 size_t wf_fiber_count(void);
+
+/* ---- for who looks whether he is on the right thread -------------------- */
+
+/* Is w of this thread's run? Its number stands beside what a waker reads. */
+static inline bool wf_waiter_is_here(const struct weft_waiter_ *w)
+{
+    return __builtin_expect(w->run_ == weft_here_.run_, 1);
+}
+
+/* Is f, which has started? */
+static inline bool wf_fiber_is_here(const weft_fiber *f)
+{
+    return wf_waiter_is_here(&f->waiter);
+}
+
+/* Are those who wait, if there are any? */
+static inline bool wf_waitq_is_here(const weft_waitq_ *q)
+{
+    return __builtin_expect(!q->head_, 1) || wf_waiter_is_here(q->head_);
+}
+
+/* `call` is for something that is of another thread's run: -EPERM with a
+ * sentence, and in debug builds the end of the process. */
+int wf_misplaced(const char *call) __attribute__((cold));
+
+/* The same for a call that `err` has refused already: the better reason, if it
+ * was for want of a fiber and its object is not `here`. */
+static inline int wf_refused(int err, bool here, const char *call)
+{
+    return wf_self() || here ? err : wf_misplaced(call);
+}
 
 /* `object` is about to be initialised by `call`. A debug build looks whether a
  * fiber is parked on what is there, which would never be woken. */

@@ -27,6 +27,7 @@
 
 #include "runtime/annotate.h"
 #include "runtime/clock.h"
+#include "runtime/fork.h"
 #include "runtime/leaks.h"
 #include "runtime/os.h"
 #include "runtime/switch.h"
@@ -320,8 +321,29 @@ int wf_park(const struct wf_wait_kind *kind, const void *object)
     return f->result;
 }
 
+int wf_misplaced(const char *call)
+{
+    static const char words[] =
+        "used from another thread than that of its run; a message can reach "
+        "it there: see weft_post";
+#ifdef WEFT_DEBUG
+    if (!wf_sched_is_left()) wf_fatal("%s: %s", call, words);
+#endif
+    return wf_misuse(-EPERM, "%s: %s", call, words);
+}
+
+static inline void check_is_here(const weft_fiber *f)
+{
+#ifdef WEFT_DEBUG
+    if (!wf_fiber_is_here(f)) (void)wf_misplaced("the waking of a fiber");
+#else
+    (void)f;
+#endif
+}
+
 static inline void wake(weft_fiber *f, int result)
 {
+    check_is_here(f);
     WF_ASSERT(f->state == WF_PARKED);
     f->kind = NULL;
     f->result = result;
@@ -362,10 +384,23 @@ void wf_grant(struct weft_waiter_ *w, int result)
     }
 }
 
-void wf_grant_all(weft_waitq_ *q, int result)
+__attribute__((noinline)) static void grant_the_rest(weft_waitq_ *q, int result)
 {
     while (!wf_waitq_empty(q))
         wf_grant(wf_waitq_pop(q), result);
+}
+
+/* Most wait in one place: as long as there are only such it calls nothing, and
+ * saves no register. */
+void wf_grant_all(weft_waitq_ *q, int result)
+{
+    while (!wf_waitq_empty(q)) {
+        if (q->head_ != &q->head_->fiber_->waiter) {
+            grant_the_rest(q, result);
+            return;
+        }
+        wake(wf_waitq_pop(q)->fiber_, result);
+    }
 }
 
 static inline void yield(struct wf_sched *w, weft_fiber *f)
@@ -430,8 +465,12 @@ int weft_pass_slow_(void)
     weft_fiber *f = weft_here_.fiber_;
     if (!f) {
         weft_here_.credit_ = 0;
-        return wf_misuse(-EPERM, "a call that can wait was made outside a "
-                                 "fiber: start one with weft_run");
+        return wf_misuse(-EPERM,
+                         wf_sched_is_left()
+                             ? "a call that can wait was made in the child of "
+                               "a fork: it can only call exec or _exit"
+                             : "a call that can wait was made outside a "
+                               "fiber: start one with weft_run");
     }
     bool spent = true;
     if (wf_points.fn) { /* each comes here, and the credit goes on below 0 */
@@ -464,6 +503,17 @@ int weft_yield(void)
 
 /* ---- running ------------------------------------------------------------ */
 
+/* The child of a fork has left its run, though its frames are still here. Who
+ * returns into the scheduler all the same finds no fiber to go on with. */
+static void left_by_fork(void)
+{
+    struct wf_sched *w = wf_sched;
+    if (!w) return;
+    weft_here_ = (struct weft_here_){0};
+    w->left = 0;
+    w->stop = w->head;
+}
+
 /* Says how far to go until the next turn. */
 static void begin_turn(struct wf_sched *w)
 {
@@ -486,12 +536,20 @@ static void end_turn(struct wf_sched *w)
     w->stop = w->head;
 }
 
+static uint32_t new_run(void)
+{
+    static uint32_t given;
+    uint32_t run = __atomic_add_fetch(&given, 1, __ATOMIC_RELAXED);
+    return run ? run : new_run();
+}
+
 int wf_sched_open(const struct wf_sched_opts *o)
 {
     if (wf_sched) return -EBUSY;
     struct wf_sched *w = wf_zalloc(sizeof *w);
     if (!w) return -ENOMEM;
     w->opts = *o;
+    w->generation = wf_generation;
     wf_stack_pool_init(&w->pool, o->stack_bytes, o->guard_bytes);
     w->pools = &w->pool;
     w->errno_at = &errno;
@@ -499,22 +557,34 @@ int wf_sched_open(const struct wf_sched_opts *o)
 #ifdef WF_TSAN
     w->tsan_fiber = __tsan_get_current_fiber();
 #endif
-    if (wf_ring_grow(w, 0) < 0) {
-        wf_free(w, sizeof *w);
-        return -ENOMEM;
-    }
+    int err = wf_fork_watch(left_by_fork);
+    if (err < 0) goto free_it;
+    err = -ENOMEM;
+    if (wf_ring_grow(w, 0) < 0) goto free_it;
+    w->inbox = wf_inbox_open(&o->driver);
+    if (!w->inbox) goto free_ring;
     w->credit = wf_points.fn ? 0 : WF_CREDIT;
     wf_order_begin(w, o->seed);
     wf_sched = w;
-    int err = wf_watchdog_open(o->watchdog);
+    weft_here_.run_ = new_run();
+    err = wf_watchdog_open(o->watchdog);
     if (err < 0) wf_sched_close();
+    return err;
+
+free_ring:
+    wf_free(w->ring, ((size_t)w->mask + 1) * sizeof *w->ring);
+free_it:
+    wf_free(w, sizeof *w);
     return err;
 }
 
-void wf_sched_run(void)
+static void run_all(struct wf_sched *w)
 {
-    struct wf_sched *w = wf_sched;
     while (w->live > 0) {
+        if (__builtin_expect(w->generation != wf_generation, 0))
+            wf_fatal("the child of a fork in a fiber returned from it: all "
+                     "that it may do is exec or _exit");
+        (void)wf_inbox_deliver(w->inbox);
         bool idle = w->head == w->tail;
         bool settling = idle && !wf_waitq_empty(&w->settlers);
         w->turns++;
@@ -535,10 +605,19 @@ void wf_sched_run(void)
     }
 }
 
+void wf_sched_run(void)
+{
+    run_all(wf_sched);
+    wf_inbox_close(wf_sched->inbox);
+    run_all(wf_sched); /* what the last messages have started */
+}
+
 void wf_sched_close(void)
 {
     struct wf_sched *w = wf_sched;
     wf_watchdog_close();
+    wf_inbox_close(w->inbox);
+    wf_inbox_unref(w->inbox);
     wf_leaks_here.fibers += w->live;
     WF_ASSERT(w->live == 0);
     wf_free(w->ring, ((size_t)w->mask + 1) * sizeof *w->ring);
@@ -550,9 +629,15 @@ void wf_sched_close(void)
     }
     wf_free(w, sizeof *w);
     wf_sched = NULL;
+    weft_here_.run_ = 0;
 }
 
 bool wf_sched_is_open(void)
 {
     return wf_sched != NULL;
+}
+
+bool wf_sched_is_left(void)
+{
+    return wf_sched && wf_sched->generation != wf_generation;
 }

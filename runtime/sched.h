@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "runtime/park.h"
+#include "runtime/remote.h"
 #include "runtime/stack.h"
 
 /* Switches between two questions to the driver: as many as one question brings
@@ -43,6 +44,7 @@ struct wf_sched {
     uint64_t rotated_for;      /* and the fiber that called it last */
     weft_waitq_ settlers;
 
+    struct wf_inbox *inbox;
     struct wf_sched_opts opts;
     struct wf_stack_pool *pools; /* the default size first */
     struct wf_stack_pool pool;
@@ -55,6 +57,7 @@ struct wf_sched {
     size_t own_bytes;
     void *tsan_fiber;
     sigset_t signals; /* TSan: those that are held back in a switch */
+    unsigned generation; /* of processes, fork.h */
     unsigned fpu; /* the floating-point control word of the thread */
 };
 
@@ -70,6 +73,15 @@ void wf_settlers_wake(struct wf_sched *w);
  * batch, in an order drawn from it. */
 void wf_order_begin(struct wf_sched *w, uint64_t seed);
 void wf_order_draw(struct wf_sched *w);
+
+/* remote.c: from its open to the close, which delivers what is left, the driver
+ * may be woken. Deliver says whether there was anything. The reference that
+ * comes with it is the scheduler's. */
+struct wf_inbox *wf_inbox_open(const struct wf_driver *driver);
+void wf_inbox_close(struct wf_inbox *b);
+bool wf_inbox_deliver(struct wf_inbox *b);
+void wf_inbox_count(const struct wf_inbox *b, uint64_t *ret_messages,
+                    uint64_t *ret_wakeups);
 
 /* points.c: take the next fiber past a `stop` that is there for a watcher. */
 weft_fiber *wf_points_take(struct wf_sched *w);

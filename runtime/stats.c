@@ -23,6 +23,7 @@ void weft_stats_read(weft_stats *ret_stats)
     ret_stats->spawned = w->spawned;
     ret_stats->switches = w->switches + wf_turn_used(w);
     ret_stats->turns = w->turns;
+    wf_inbox_count(w->inbox, &ret_stats->messages, &ret_stats->wakeups);
     for (const struct wf_stack_pool *p = w->pools; p; p = p->next) {
         ret_stats->stacks += p->total;
         ret_stats->stacks_free += p->free_count;

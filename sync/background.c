@@ -38,7 +38,8 @@ int weft_background_(const char *file, int line, weft_fn fn, void *arg,
                      const weft_spawn_opts *o)
 {
     wf_spawn_begin(o);
-    if (!wf_self()) return wf_misuse(-EPERM, "weft_background outside a fiber");
+    if (!wf_sched_is_open())
+        return wf_misuse(-EPERM, "weft_background outside a run");
     return weft_spawn_ex_(file, line, &set.nursery, fn, arg, o);
 }
 

@@ -82,6 +82,26 @@ static inline void ring_out(struct core *c, void *item)
     c->left++;
 }
 
+/* Are those who wait of this thread's run? */
+static bool all_here(const struct core *c)
+{
+    return wf_waitq_is_here(&c->sending) && wf_waitq_is_here(&c->receivers) &&
+           wf_waitq_is_here(&c->joiners);
+}
+
+/* If not, it has been said. */
+static bool is_here(const struct core *c, const char *call)
+{
+    if (all_here(c)) return true;
+    (void)wf_misplaced(call);
+    return false;
+}
+
+__attribute__((cold, noinline)) static int refused(const struct core *c, int err, const char *call)
+{
+    return wf_refused(err, all_here(c), call);
+}
+
 /* ---- making and ending -------------------------------------------------- */
 
 weft_chan *weft_chan_new(size_t item_size, size_t cap, void (*drop)(void *item))
@@ -144,6 +164,7 @@ void weft_chan_sender_done(weft_chan *handle)
 void weft_chan_close(weft_chan *handle)
 {
     struct core *c = handle->core;
+    if (!is_here(c, "weft_chan_close")) return;
     c->closed = true;
     c->cap = 0;
     wf_grant_all(&c->sending, -EPIPE);
@@ -153,6 +174,7 @@ void weft_chan_close(weft_chan *handle)
 void weft_chan_abort(weft_chan *handle)
 {
     struct core *c = handle->core;
+    if (!is_here(c, "weft_chan_abort")) return;
     c->closed = c->aborted = true;
     c->cap = 0;
     wf_grant_all(&c->sending, -EPIPE);
@@ -178,6 +200,7 @@ __attribute__((noinline)) static int put(weft_chan *handle, const void *item)
 {
     struct core *c = handle->core;
     if (c->closed || handle->done) return -EPIPE;
+    if (!wf_waitq_is_here(&c->receivers)) return wf_misplaced("weft_chan_send");
     struct weft_waiter_ *w = wf_waitq_pop(&c->receivers);
     if (w) {
         copy(c, w->item_, item);
@@ -194,6 +217,7 @@ __attribute__((noinline)) static int put(weft_chan *handle, const void *item)
 __attribute__((noinline)) static int wait_to_send(struct core *c,
                                                   const void *item)
 {
+    if (!wf_waitq_is_here(&c->sending)) return wf_misplaced("weft_chan_send");
     wf_self()->waiter.item_ = (void *)(uintptr_t)item;
     return wf_waitq_park(&c->sending, &to_send, c);
 }
@@ -217,7 +241,8 @@ __attribute__((noinline)) static int pass_and_send(weft_chan *handle,
                                                    const void *item)
 {
     int err = weft_pass_slow_();
-    return err < 0 ? err : send_passed(handle, item);
+    if (err < 0) return refused(handle->core, err, "weft_chan_send");
+    return send_passed(handle, item);
 }
 
 int weft_chan_send(weft_chan *handle, const void *item)
@@ -242,6 +267,7 @@ static const struct wf_wait_kind to_recv = {
 __attribute__((noinline)) static int get(struct core *c, void *item)
 {
     if (c->aborted) return -EPIPE;
+    if (!wf_waitq_is_here(&c->sending)) return wf_misplaced("weft_chan_recv");
     struct weft_waiter_ *w = wf_waitq_pop(&c->sending);
     if (inside(c) > 0) {
         ring_out(c, item);
@@ -258,6 +284,7 @@ __attribute__((noinline)) static int get(struct core *c, void *item)
 
 __attribute__((noinline)) static int wait_to_recv(struct core *c, void *item)
 {
+    if (!wf_waitq_is_here(&c->receivers)) return wf_misplaced("weft_chan_recv");
     wf_self()->waiter.item_ = item;
     return wf_waitq_park(&c->receivers, &to_recv, c);
 }
@@ -277,7 +304,8 @@ static inline int recv_passed(struct core *c, void *item)
 __attribute__((noinline)) static int pass_and_recv(struct core *c, void *item)
 {
     int err = weft_pass_slow_();
-    return err < 0 ? err : recv_passed(c, item);
+    if (err < 0) return refused(c, err, "weft_chan_recv");
+    return recv_passed(c, item);
 }
 
 int weft_chan_recv(weft_chan *handle, void *item)

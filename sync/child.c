@@ -240,7 +240,7 @@ void wf_child_run(weft_fiber *f)
     _Alignas(16) char copy[WF_SMALL_COPY];
     if (f->marks & WF_C_COPIED) {
         memcpy(copy, &f->waiter, sizeof copy);
-        f->waiter.fiber_ = f;
+        f->waiter = wf_waiter_of(f);
         arg = copy;
     }
     c->u.timer = (struct wf_timer){0};

@@ -28,7 +28,8 @@ enum {
     WF_S_CANCELLED = 64, /* itself, for reason_ */
     WF_S_CAUGHT = 128,
     WF_S_NURSERY = 256,
-    WF_S_BASE = 512 /* a fiber's own: nothing after flags_ is there */
+    WF_S_BASE = 512, /* a fiber's own: nothing after flags_ is there */
+    WF_S_LINKED = 1024 /* to a token */
 };
 
 /* The part of a weft_scope that a fiber's own scope has. */
@@ -69,7 +70,8 @@ enum {
     WF_A_DEFERRED,
     WF_A_PRIVATE, /* a local with a private key */
     WF_A_RETRY,   /* it is in a weft_retry */
-    WF_A_TIMED    /* an operation that is timed */
+    WF_A_TIMED,   /* an operation that is timed */
+    WF_A_LINK     /* from a token to one of its scopes */
 };
 
 /* How a child ended, at the moment when its function returned. */
@@ -126,6 +128,13 @@ static inline struct wf_child *wf_scope_child(weft_scope *s)
 
 /* ---- scope.c ------------------------------------------------------------ */
 
+/* Is it of no fiber (not begun, ended, the runtime's own), or of this thread's
+ * run? */
+static inline bool wf_scope_is_here(const weft_scope *s)
+{
+    return !s->owner_ || wf_fiber_is_here(s->owner_);
+}
+
 /* Hangs s under a parent, and takes it off. */
 static inline void wf_scope_link(weft_scope *s, weft_scope *parent)
 {
@@ -160,6 +169,9 @@ static inline void wf_scope_enter(struct wf_child *c, weft_scope *s,
  * it: sees to it that c's is armed for what it waits for, or not at all. */
 void wf_child_timer_tidy(struct wf_child *c);
 
+/* token.c: s, which was f's, has ended. */
+void wf_scope_unlink_tokens(weft_fiber *f, const weft_scope *s);
+
 /* Takes the innermost scope of c off, without mapping a result. */
 static inline void wf_scope_leave(struct wf_child *c, weft_scope *s)
 {
@@ -173,6 +185,8 @@ static inline void wf_scope_leave(struct wf_child *c, weft_scope *s)
     s->cause_ = NULL;
     if (s->deadline_ != WEFT_FOREVER && wf_clock_is_virtual())
         wf_child_timer_tidy(c);
+    if (__builtin_expect(s->flags_ & WF_S_LINKED, 0))
+        wf_scope_unlink_tokens(&c->fiber, s);
 }
 
 /* Hangs the fiber's own scope under the nursery's. */

@@ -14,18 +14,41 @@ static const struct wf_wait_kind to_be_set = {
     .abort = wf_leave_line,
     .line = offsetof(weft_event, waiters_)};
 
+__attribute__((noinline)) static int wait_for(weft_event *e)
+{
+    if (!wf_waitq_is_here(&e->waiters_)) return wf_misplaced("weft_event_wait");
+    return wf_waitq_park(&e->waiters_, &to_be_set, e);
+}
+
+__attribute__((noinline)) static int pass_and_wait(weft_event *e)
+{
+    int err = weft_pass_slow_();
+    if (err < 0)
+        return wf_refused(err, wf_waitq_is_here(&e->waiters_),
+                          "weft_event_wait");
+    return e->set_ ? 0 : wait_for(e);
+}
+
 int weft_event_wait(weft_event *e)
 {
-    int err = weft_pass_();
-    if (err < 0) return err;
-    if (e->set_) return 0;
-    return wf_waitq_park(&e->waiters_, &to_be_set, e);
+    if (!wf_passes()) return pass_and_wait(e);
+    return e->set_ ? 0 : wait_for(e);
+}
+
+__attribute__((cold, noinline)) static void misplaced_set(void)
+{
+    (void)wf_misplaced("weft_event_set");
 }
 
 void weft_event_set(weft_event *e)
 {
+    const struct weft_waiter_ *first = e->waiters_.head_;
+    if (first && !wf_waiter_is_here(first)) {
+        misplaced_set();
+        return;
+    }
     e->set_ = true;
-    wf_grant_all(&e->waiters_, 0);
+    if (first) wf_grant_all(&e->waiters_, 0);
 }
 
 void weft_event_clear(weft_event *e)

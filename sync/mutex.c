@@ -26,11 +26,18 @@ static const struct wf_wait_kind to_lock = {.name = "mutex",
 static const struct wf_wait_kind to_lock_nc = {.name = "mutex",
                                                .holder = owner_of};
 
+/* Is the owner, if there is one, of this thread's run? */
+static bool is_here(const weft_mutex *m)
+{
+    return !m->owner_ || m->owner_ == WF_DEAD || wf_fiber_is_here(m->owner_);
+}
+
 /* The mutex is not free. */
 __attribute__((noinline)) static int
 wait_to_lock(weft_mutex *m, weft_fiber *f, const struct wf_wait_kind *kind)
 {
     if (m->owner_ == WF_DEAD) return -EOWNERDEAD;
+    if (!wf_fiber_is_here(m->owner_)) return wf_misplaced("weft_mutex_lock");
     if (m->owner_ == f)
         return wf_misuse(-EDEADLK, "weft_mutex_lock: this fiber holds it");
     return wf_waitq_park(&m->waiters_, kind, m);
@@ -47,7 +54,8 @@ static inline int lock(weft_mutex *m, weft_fiber *f,
 __attribute__((noinline)) static int pass_and_lock(weft_mutex *m)
 {
     int err = weft_pass_slow_();
-    return err < 0 ? err : lock(m, wf_self(), &to_lock);
+    if (err < 0) return wf_refused(err, is_here(m), "weft_mutex_lock");
+    return lock(m, wf_self(), &to_lock);
 }
 
 int weft_mutex_lock(weft_mutex *m)
@@ -59,14 +67,16 @@ int weft_mutex_lock(weft_mutex *m)
 int weft_mutex_lock_nc(weft_mutex *m)
 {
     weft_fiber *f = wf_self();
-    return f ? lock(m, f, &to_lock_nc) : weft_pass_slow_();
+    if (!f) return pass_and_lock(m);
+    return lock(m, f, &to_lock_nc);
 }
 
 int weft_mutex_trylock(weft_mutex *m)
 {
     weft_fiber *f = wf_self();
-    if (!f) return weft_pass_slow_();
-    if (m->owner_ && m->owner_ != WF_DEAD && m->owner_ != f) return -EBUSY;
+    if (!f) return pass_and_lock(m);
+    if (m->owner_ && m->owner_ != WF_DEAD && m->owner_ != f)
+        return is_here(m) ? -EBUSY : wf_misplaced("weft_mutex_trylock");
     return lock(m, f, &to_lock);
 }
 
@@ -82,8 +92,9 @@ __attribute__((noinline)) static int hand_on(weft_mutex *m, weft_fiber *f)
     return 0;
 }
 
-__attribute__((cold, noinline)) static int not_held(void)
+__attribute__((cold, noinline)) static int not_held(const weft_mutex *m)
 {
+    if (!is_here(m)) return wf_misplaced("weft_mutex_unlock");
     return wf_misuse(-EPERM, "weft_mutex_unlock: this fiber does not hold it; "
                              "was the result of lock tested?");
 }
@@ -91,7 +102,7 @@ __attribute__((cold, noinline)) static int not_held(void)
 int weft_mutex_unlock(weft_mutex *m)
 {
     weft_fiber *f = wf_self();
-    if (!f || m->owner_ != f) return not_held();
+    if (!f || m->owner_ != f) return not_held(m);
     weft_mutex **held = &wf_child_of(f)->held;
     if (m->waiters_.head_ || m->held_ || *held != m) return hand_on(m, f);
     *held = NULL;

@@ -54,7 +54,11 @@ size_t weft_nursery_count(const weft_nursery *n)
 
 void weft_nursery_cancel(weft_nursery *n, int code, const char *why)
 {
-    weft_scope_cancel(&n->scope_, code, why);
+    weft_fiber *f = wf_self();
+    if (!wf_nursery_is_here(n))
+        (void)wf_misplaced("weft_nursery_cancel");
+    else
+        wf_scope_cancel(&n->scope_, WEFT_R_EXPLICIT, code, f ? f->id : 0, why);
 }
 
 /* ---- closing ------------------------------------------------------------ */
@@ -82,13 +86,16 @@ static int may_close(const weft_nursery *n, weft_fiber *f)
 {
     if (n->state_ & WF_N_CLOSED)
         return wf_misuse(-ESHUTDOWN, "weft_nursery_close: closed before");
-    if (!f || n->scope_.owner_ != f)
+    if (!f || n->scope_.owner_ != f) {
+        if (!wf_scope_is_here(&n->scope_))
+            return wf_misplaced("weft_nursery_close");
         return wf_misuse(-EPERM,
                          "weft_nursery_close: \"%s\" was opened at %s:%d by "
                          "another fiber, which alone may close it",
                          n->opts_.name ? n->opts_.name : "",
                          n->scope_.file_ ? n->scope_.file_ : "?",
                          n->scope_.line_);
+    }
     const weft_scope *inner = wf_child_of(f)->scope;
     if (inner != &n->scope_)
         return wf_misuse(-EBUSY,

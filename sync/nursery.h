@@ -29,6 +29,13 @@ enum {
 /* Parked in the close of the nursery that is the object. */
 extern const struct wf_wait_kind wf_nursery_closing;
 
+/* Is it closed, never opened, the runtime's own, or of this thread's run? */
+static inline bool wf_nursery_is_here(const weft_nursery *n)
+{
+    return (n->state_ & (WF_N_OPEN | WF_N_CLOSED)) != WF_N_OPEN ||
+           wf_scope_is_here(&n->scope_);
+}
+
 static inline bool wf_nursery_has_place(const weft_nursery *n)
 {
     return n->opts_.limit == 0 || n->live_ + n->reserved_ < n->opts_.limit;

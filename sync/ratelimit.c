@@ -205,8 +205,8 @@ static void describe(const weft_ratelimit *r, uint32_t cost, bool allowed,
     weft_time at = now;
     const struct weft_waiter_ *w = r->waiters_.head_;
     for (; w && at < WEFT_FOREVER; w = w->next_) {
-        at = wf_time_add(at, lacks(&plan, (uint32_t)w->n_, at));
-        count(&plan, (uint32_t)w->n_, at);
+        at = wf_time_add(at, lacks(&plan, w->n_, at));
+        count(&plan, w->n_, at);
     }
     *ret = (weft_ratelimit_info){.allowed = allowed,
                                  .limit = r->limit_,

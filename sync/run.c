@@ -13,8 +13,10 @@
 #include "runtime/buffer.h"
 #include "runtime/clock.h"
 #include "runtime/crash.h"
+#include "runtime/fork.h"
 #include "runtime/leaks.h"
 #include "runtime/os.h"
+#include "runtime/remote.h"
 #include "sync/background.h"
 #include "sync/child.h"
 
@@ -87,7 +89,7 @@ static int take_signals(void)
     err = wf_os_sigaction(SIGTERM, &act, &before_term);
     if (err < 0) goto restore_int;
     signals_are_mine = true;
-    wf_reactor_expect_kick(true);
+    wf_inbox_listen(1);
     return 0;
 
 restore_int:
@@ -152,10 +154,18 @@ int weft_shutdown(int code)
 
 /* ---- the run ------------------------------------------------------------ */
 
+static void left_by_fork(void)
+{
+    run_here = NULL;
+}
+
 int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
 {
     static const weft_run_opts defaults;
     if (!o) o = &defaults;
+    if (wf_sched_is_left())
+        return wf_misuse(-EPERM, "weft_run: the child of a fork in a run can "
+                                 "only call exec or _exit");
     if (wf_sched_is_open())
         return wf_misuse(-EBUSY, "weft_run: called inside a run; spawn a "
                                  "fiber instead");
@@ -175,17 +185,19 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
         .watchdog = o->watchdog,
         .seed = o->sched_seed,
     };
+    int err = wf_fork_watch(left_by_fork);
+    if (err < 0) return err;
     weft_scope_init(&run.root); /* a signal may cancel it before main starts */
     wf_clock_open(o->virtual_clock);
     struct wf_reactor_opts reactor = {.expired = wf_timers_expired,
                                       .expects_timer = wf_timers_expected,
                                       .kicked = kicked,
                                       .spin = o->spin};
-    int err = wf_reactor_open(&reactor, &sched.driver);
+    err = wf_reactor_open(&reactor, &sched.driver);
     if (err < 0) return err;
-    if (o->on_deadlock == WEFT_DEADLOCK_WAIT) wf_reactor_expect_kick(true);
     err = wf_sched_open(&sched);
     if (err < 0) goto close_reactor;
+    if (o->on_deadlock == WEFT_DEADLOCK_WAIT) wf_inbox_listen(1);
     if (!o->no_crash_report) err = wf_crash_open();
     if (err < 0) goto close_sched;
     run_here = &run;

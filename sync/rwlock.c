@@ -94,7 +94,7 @@ static int lock(weft_rwlock *l, size_t how)
     if (err != -EBUSY) return err;
     if (l->writer_.owner_ == f)
         return wf_misuse(-EDEADLK, "weft_rwlock: this fiber writes");
-    f->waiter.n_ = how;
+    f->waiter.n_ = (uint32_t)how;
     return wf_waitq_park(&l->writer_.waiters_, &waits[how], l);
 }
 

@@ -220,6 +220,7 @@ __attribute__((cold, noinline)) static int cannot_end(const weft_scope *s)
                          s->flags_ & WF_S_NURSERY ? "a nursery's: close that"
                          : s->flags_ & WF_S_ENDED ? "ended already"
                                                   : "not begun");
+    if (!wf_scope_is_here(s)) return wf_misplaced("weft_scope_end");
     if (!f || s->owner_ != f)
         return wf_misuse(-EBUSY,
                          "weft_scope_end: the scope begun at %s:%d is another "
@@ -287,13 +288,20 @@ void wf_child_cancel(struct wf_child *c, weft_reason *at, weft_reason why)
 void weft_scope_cancel(weft_scope *s, int code, const char *why)
 {
     weft_fiber *f = wf_self();
-    wf_scope_cancel(s, WEFT_R_EXPLICIT, code, f ? f->id : 0, why);
+    if (!wf_scope_is_here(s))
+        (void)wf_misplaced("weft_scope_cancel");
+    else
+        wf_scope_cancel(s, WEFT_R_EXPLICIT, code, f ? f->id : 0, why);
 }
 
 /* Later than before: the timer comes due for the old one, finds nothing and
  * is armed again. So this is one store, to a line that is at hand. */
 void weft_scope_set_deadline(weft_scope *s, weft_time t)
 {
+    if (!wf_scope_is_here(s)) {
+        (void)wf_misplaced("weft_scope_set_deadline");
+        return;
+    }
     bool later = t >= s->deadline_ && s->deadline_ != 0;
     s->deadline_ = t != 0 ? t : -1; /* 0 is that of a zeroed scope: none */
     if (!(s->flags_ & WF_S_BEGUN) || s->flags_ & (WF_S_ENDED | WF_S_CANCELLED))
@@ -310,6 +318,10 @@ void weft_scope_set_deadline(weft_scope *s, weft_time t)
 
 void weft_scope_set_shield(weft_scope *s, bool on)
 {
+    if (!wf_scope_is_here(s)) {
+        (void)wf_misplaced("weft_scope_set_shield");
+        return;
+    }
     if (on)
         s->flags_ |= WEFT_SHIELD_;
     else

@@ -212,7 +212,7 @@ static weft_waitq_ *line_of(const weft_case *c)
 static struct place *new_place(struct selecting *x, size_t i)
 {
     struct place *p = &x->places[x->count];
-    *p = (struct place){.in_line = {{.fiber_ = wf_self()}, granted},
+    *p = (struct place){.in_line = {wf_waiter_of(wf_self()), granted},
                         .of = x,
                         .index = (uint32_t)i};
     return p;

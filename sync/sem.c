@@ -26,7 +26,7 @@ static int serve(weft_sem *s)
 {
     struct weft_waiter_ *w;
     while ((w = s->waiters_.head_) != NULL && w->n_ <= s->permits_) {
-        s->permits_ -= (uint32_t)w->n_;
+        s->permits_ -= w->n_;
         wf_waitq_remove(&s->waiters_, w);
         wf_wake(w->fiber_, 0);
     }
@@ -50,42 +50,48 @@ void weft_sem_init(weft_sem *s, uint32_t value, uint32_t max)
     *s = (weft_sem)WEFT_SEM_INIT(value, max);
 }
 
-static inline int take(weft_sem *s, uint32_t n)
+static inline bool takes(weft_sem *s, uint32_t n)
 {
-    if (__builtin_expect(!s->waiters_.head_ && n <= s->permits_, 1)) {
-        s->permits_ -= n;
-        return 0;
-    }
+    bool there = !s->waiters_.head_ && n <= s->permits_;
+    if (__builtin_expect(there, 1)) s->permits_ -= n;
+    return __builtin_expect(there, 1);
+}
+
+/* -EAGAIN if it is only a matter of waiting. */
+static inline int refusal(const weft_sem *s, uint32_t n)
+{
+    if (!wf_waitq_is_here(&s->waiters_))
+        return wf_misplaced("weft_sem_acquire");
     WF_ASSERT(rule_holds(s));
     return s->max_ && n > s->max_ ? -EINVAL : -EAGAIN;
 }
 
 __attribute__((noinline)) static int wait_for(weft_sem *s, uint32_t n)
 {
+    int err = refusal(s, n);
+    if (err != -EAGAIN) return err;
     wf_self()->waiter.n_ = n;
     return wf_waitq_park(&s->waiters_, &to_acquire, s);
-}
-
-static inline int take_or_wait(weft_sem *s, uint32_t n)
-{
-    int err = take(s, n);
-    return err == -EAGAIN ? wait_for(s, n) : err;
 }
 
 __attribute__((noinline)) static int pass_and_take(weft_sem *s, uint32_t n)
 {
     int err = weft_pass_slow_();
-    return err < 0 ? err : take_or_wait(s, n);
+    if (err < 0)
+        return wf_refused(err, wf_waitq_is_here(&s->waiters_),
+                          "weft_sem_acquire");
+    return takes(s, n) ? 0 : wait_for(s, n);
 }
 
 int weft_sem_acquire(weft_sem *s, uint32_t n)
 {
-    return wf_passes() ? take_or_wait(s, n) : pass_and_take(s, n);
+    if (!wf_passes()) return pass_and_take(s, n);
+    return takes(s, n) ? 0 : wait_for(s, n);
 }
 
 int weft_sem_try(weft_sem *s, uint32_t n)
 {
-    return take(s, n);
+    return takes(s, n) ? 0 : refusal(s, n);
 }
 
 __attribute__((cold, noinline)) static int too_many(uint32_t n, uint32_t bound)
@@ -97,6 +103,8 @@ __attribute__((cold, noinline)) static int too_many(uint32_t n, uint32_t bound)
 
 int weft_sem_release(weft_sem *s, uint32_t n)
 {
+    if (s->waiters_.head_ && !wf_waitq_is_here(&s->waiters_))
+        return wf_misplaced("weft_sem_release");
     WF_ASSERT(rule_holds(s));
     uint32_t bound = s->max_ ? s->max_ : UINT32_MAX;
     if (n > bound - s->permits_) return too_many(n, bound);

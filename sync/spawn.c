@@ -14,6 +14,7 @@
 __attribute__((cold, noinline)) static int closed(const weft_nursery *n,
                                                   const char *file, int line)
 {
+    if (!wf_nursery_is_here(n)) return wf_misplaced("weft_spawn");
     if (n->state_ & WF_N_RUNTIME) return -ESHUTDOWN; /* no mistake of anybody */
     if (!(n->state_ & WF_N_OPEN))
         return wf_misuse(-ESHUTDOWN, "spawn at %s:%d: the nursery is not open",
@@ -26,7 +27,8 @@ __attribute__((cold, noinline)) static int closed(const weft_nursery *n,
 static inline int may_spawn(weft_nursery *n, const weft_spawn_opts *o,
                             const char *file, int line)
 {
-    if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_CLOSED)
+    if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_CLOSED ||
+        !wf_scope_is_here(&n->scope_))
         return closed(n, file, line);
     if (!o) return 0;
     if (o->unless_cancelled && n->scope_.cause_) return -ECANCELED;
@@ -107,10 +109,22 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
     return 0;
 }
 
+/* What is posted to a run may spawn there, though it is in no fiber. */
+__attribute__((cold, noinline)) static int
+outside_a_fiber(const weft_nursery *n)
+{
+    if (wf_sched_is_open() && !wf_sched_is_left()) return 0;
+    if (!wf_nursery_is_here(n)) return wf_misplaced("weft_spawn");
+    return wf_misuse(-EPERM, "spawn: called outside a fiber");
+}
+
 /* Who waits for a place gets it before anybody else. */
 static int admit(const weft_nursery *n)
 {
-    if (!wf_self()) return wf_misuse(-EPERM, "spawn: called outside a fiber");
+    if (__builtin_expect(!wf_self(), 0)) {
+        int err = outside_a_fiber(n);
+        if (err < 0) return err;
+    }
     if (n->opts_.limit == 0) return 0;
     if (wf_nursery_has_place(n) && wf_waitq_empty(&n->spawners_)) return 0;
     return n->state_ & WF_N_OPEN ? -EAGAIN : 0;
@@ -204,5 +218,7 @@ int weft_spawn_wait_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
 {
     wf_spawn_begin(o);
     int err = weft_pass_();
-    return err < 0 ? err : wf_spawn_at_limit(n, fn, arg, o, file, line, NULL);
+    if (err < 0)
+        return wf_refused(err, wf_nursery_is_here(n), "weft_spawn_wait");
+    return wf_spawn_at_limit(n, fn, arg, o, file, line, NULL);
 }

@@ -77,7 +77,7 @@ static void step_in(struct waiting *x)
 {
     for (size_t i = 0; i < x->n; i++) {
         struct place *p = &x->places[i];
-        *p = (struct place){.in_line = {{.fiber_ = x->fiber}, heard}};
+        *p = (struct place){.in_line = {wf_waiter_of(x->fiber), heard}};
         if (weft_task_done(x->tasks[i])) continue;
         p->of = x;
         wf_waitq_push(&x->tasks[i]->waiters_, &p->in_line.waiter);

@@ -17,9 +17,9 @@ trap 'rm -rf "$scratch"' EXIT
 # What a module may include of the private headers of those below it.
 seams() {
     case $1 in
-    reactor) echo 'runtime/(park|driver|clock|os|assert|list|leaks|stats|annotate|random)\.h' ;;
-    sync) echo "$(seams reactor)|runtime/(crash|buffer)\.h|reactor/(reactor|timer)\.h" ;;
-    exec) echo "$(seams sync)|runtime/remote\.h" ;;
+    reactor) echo 'runtime/(park|driver|clock|os|assert|list|leaks|stats|annotate|random|fork)\.h' ;;
+    sync) echo "$(seams reactor)|runtime/(crash|buffer|remote)\.h|reactor/(reactor|timer)\.h" ;;
+    exec) seams sync ;;
     bench) echo '\.\./runtime/switch\.h' ;; # the one that measures it raw
     *) echo 'none' ;;
     esac

@@ -31,7 +31,7 @@ WEFT_BEGIN_DECLS
  * will run and has taken `arg` over if this returns 0.
  *
  * Returns 0; -ESHUTDOWN: the set has been shut down; -ENOMEM; -EPERM outside a
- * fiber.
+ * run.
  */
 #define weft_background(...) /* (fn, arg, o) */                                \
     weft_background_(__FILE__, __LINE__, __VA_ARGS__)

@@ -73,6 +73,7 @@ typedef struct weft_fiber weft_fiber;
  * one decrement-and-branch asks both questions. */
 struct weft_here_ {
     int32_t credit_;
+    uint32_t run_; /* its number: each has another; 0: there is none */
     weft_fiber *fiber_;
 };
 extern WEFT_API __thread struct weft_here_ weft_here_
@@ -93,7 +94,8 @@ struct weft_waiter_ {
     struct weft_waiter_ *next_, *prev_;
     weft_fiber *fiber_;
     void *item_;
-    size_t n_;
+    uint32_t n_;
+    uint32_t run_; /* that fiber_ is of */
 };
 
 typedef struct weft_waitq_ {

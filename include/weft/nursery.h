@@ -144,8 +144,11 @@ WEFT_API size_t weft_nursery_count(const weft_nursery *n);
  * the child will run, cancelled or not, and has taken `arg` over. On an error
  * it never runs, and `arg` is still the caller's. Never parks.
  *
+ * Called by a fiber, or by a function that was posted (weft/post.h).
+ *
  * Returns 0; -ESHUTDOWN: the nursery is closed; -EAGAIN: its limit is
- * reached; -ENOMEM: no memory for the fiber or its stack; -EPERM: no fiber.
+ * reached; -ENOMEM: no memory for the fiber or its stack; -EPERM: not on the
+ * thread of its run.
  */
 #define weft_spawn(...) /* (n, fn, arg) */                                     \
     weft_spawn_(__FILE__, __LINE__, __VA_ARGS__)

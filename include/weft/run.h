@@ -81,7 +81,8 @@ WEFT_MUST int weft_run(weft_fn fn, void *arg, const weft_run_opts *o);
 
 /**
  * Cancels the main fiber's scope, and so everything, with `code`: what
- * weft_run returns if that is what ended main. From inside the run only.
+ * weft_run returns if that is what ended main. From inside the run only; from
+ * other threads it is weft_remote_shutdown (weft/post.h).
  *
  * Returns 0, or -EPERM outside a run.
  */

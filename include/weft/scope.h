@@ -20,7 +20,8 @@
  * the deadline passed. When an outer scope is cancelled as well the outermost
  * wins, and the inner one passes -ECANCELED on.
  *
- * Scopes belong to their thread. They nest: begin and end pair up in one
+ * Scopes belong to their thread; what another one may cancel is a token
+ * (weft/token.h). They nest: begin and end pair up in one
  * fiber, like brackets. A fiber that ends with one open aborts the program,
  * naming the place. The caller owns the memory, from begin to end.
  *

@@ -28,6 +28,8 @@ typedef struct weft_stats {
     uint64_t stacks_free;    /* of those, waiting in the pool */
     uint64_t unguarded;      /* stacks the kernel refused a guard for */
     uint64_t accept_starved; /* times accept ran out of descriptors */
+    uint64_t messages;       /* from other threads, taken in */
+    uint64_t wakeups;        /* system calls of theirs to end a sleep of ours */
 } weft_stats;
 
 WEFT_API void weft_stats_read(weft_stats *ret_stats);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* test_fork.c - the child of a fork has none of its parent's runs. */
+#include <weft.h>
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fibers.h"
+#include "open.h"
+#include "threads.h"
+
+enum { WELL = 42 };
+
+/* In the child: which of its checks fails is its status. */
+#define CHILD_CHECK(cond)                                                      \
+    do {                                                                       \
+        if (!(cond)) _exit(__LINE__ % 100 + 100);                              \
+    } while (0)
+
+static void check_child_is_well(pid_t child)
+{
+    int status = 0;
+    CHECK(child > 0);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), WELL);
+}
+
+static void never(void *arg)
+{
+    (void)arg;
+    _exit(99);
+}
+
+TEST(in_the_child_of_a_fork_each_call_is_refused)
+{
+    weft_event event = WEFT_EVENT_INIT;
+    weft_mutex mutex = WEFT_MUTEX_INIT;
+    weft_sem sem = WEFT_SEM_INIT(1, 1);
+    weft_token *token = weft_token_new(NULL);
+    weft_remote *run = weft_remote_new();
+    weft_scope outer, scope;
+    weft_nursery n;
+    char c = 'x';
+    weft_scope_init(&scope);
+    open_scope(&outer);
+    CHECK_EQ(weft_scope_link(&outer, token), 0);
+    open_nursery(&n, WEFT_FAIL_FAST);
+
+    pid_t child = fork();
+    if (child == 0) {
+        CHILD_CHECK(weft_self() == NULL);
+        CHILD_CHECK(weft_yield() == -EPERM);
+        CHILD_CHECK(strstr(weft_last_error()->msg, "fork"));
+        CHILD_CHECK(weft_checkpoint() == -EPERM);
+        CHILD_CHECK(weft_sleep(1) == -EPERM);
+        CHILD_CHECK(weft_event_wait(&event) == -EPERM);
+        CHILD_CHECK(weft_mutex_lock(&mutex) == -EPERM);
+        CHILD_CHECK(weft_mutex_trylock(&mutex) == -EPERM);
+        CHILD_CHECK(weft_sem_acquire(&sem, 1) == -EPERM);
+        CHILD_CHECK(weft_scope_begin(&scope) == -EPERM);
+        CHILD_CHECK(weft_scope_end(&outer, 0) == -EPERM);
+        CHILD_CHECK(weft_scope_link(&outer, token) == -EPERM);
+        CHILD_CHECK(weft_spawn(&n, does_nothing, NULL) == -EPERM);
+        CHILD_CHECK(weft_nursery_close(&n, 0) == -EPERM);
+        CHILD_CHECK(weft_background(does_nothing, NULL, NULL) == -EPERM);
+        CHILD_CHECK(weft_run(does_nothing, NULL, NULL) == -EPERM);
+        CHILD_CHECK(weft_shutdown(0) == -EPERM);
+        CHILD_CHECK(weft_remote_new() == NULL);
+        CHILD_CHECK(weft_post(run, never, NULL) == -EPERM);
+        CHILD_CHECK(weft_remote_shutdown(run, 0) == -EPERM);
+        CHILD_CHECK(weft_write((weft_fd){1, 1}, &c, 1) == -EPERM);
+        CHILD_CHECK(weft_token_new(token) == NULL);
+        weft_token_cancel(token, -EIO, NULL);
+        CHILD_CHECK(!weft_token_cancelled(token));
+        weft_remote_unref(run);
+        weft_token_unref(token);
+        _exit(WELL);
+    }
+    check_child_is_well(child);
+
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(weft_scope_end(&outer, 0), 0);
+    weft_remote_unref(run);
+    weft_token_unref(token);
+}
+
+static int reads_one(void *arg)
+{
+    char c;
+    return weft_read(*(weft_fd *)arg, &c, 1) == 1 ? 0 : -EPROTO;
+}
+
+/* The poller is shared with the child: what that does must not show here. */
+TEST_REAL(what_the_child_does_with_a_descriptor_does_not_reach_the_parent)
+{
+    weft_fd pair[2];
+    weft_nursery n;
+    CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_STREAM, pair), 0);
+    open_nursery(&n, WEFT_FAIL_FAST);
+    CHECK_EQ(weft_spawn(&n, reads_one, &pair[0]), 0);
+    CHECK_EQ(weft_test_settle(), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        CHILD_CHECK(weft_close(pair[0]) < 0);
+        CHILD_CHECK(weft_fd_release(pair[1]) < 0);
+        CHILD_CHECK(weft_fd_number(pair[0]) < 0);
+        _exit(WELL);
+    }
+    check_child_is_well(child);
+    CHECK_EQ(weft_write(pair[1], "x", 1), 1);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(weft_close(pair[0]), 0);
+    CHECK_EQ(weft_close(pair[1]), 0);
+}
+
+TEST(exec_works_in_the_child)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", "exit 42", (char *)NULL);
+        _exit(1);
+    }
+    check_child_is_well(child);
+}
+
+static int other_fiber(void *arg)
+{
+    if (getpid() != *(pid_t *)arg) _exit(98);
+    return 0;
+}
+
+static int forks(void *arg)
+{
+    pid_t child = fork();
+    if (child == 0) return 0; /* which it must not */
+    int status = 0;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status));
+    CHECK_EQ(WTERMSIG(status), SIGABRT);
+    return other_fiber(arg);
+}
+
+TEST(a_child_that_returns_from_its_fiber_dies_before_it_runs_another)
+{
+    pid_t parent = getpid();
+    int rc;
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, forks, &parent), 0);
+        CHECK_EQ(weft_spawn(&n, other_fiber, &parent), 0);
+        CHECK_EQ(weft_spawn(&n, other_fiber, &parent), 0);
+    }
+    CHECK_EQ(rc, 0);
+}
+
+static int keeps_a_handle(void *arg)
+{
+    *(weft_remote **)arg = weft_remote_new();
+    return 0;
+}
+
+TEST_PLAIN(a_process_forked_outside_of_a_run_may_run_its_own)
+{
+    weft_remote *before;
+    CHECK_EQ(weft_run(keeps_a_handle, &before, NULL), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        weft_remote *mine;
+        CHILD_CHECK(weft_run(keeps_a_handle, &mine, NULL) == 0);
+        CHILD_CHECK(weft_post(mine, never, NULL) == -ESHUTDOWN);
+        CHILD_CHECK(weft_post(before, never, NULL) == -EPERM);
+        weft_remote_unref(mine);
+        _exit(WELL);
+    }
+    check_child_is_well(child);
+    weft_remote_unref(before);
+}
+
+/* --- the handle of a run on another thread --- */
+
+struct other_run {
+    weft_remote *handle;
+    int ready;
+};
+
+static void ends_it(void *arg)
+{
+    weft_event_set(arg);
+}
+
+static weft_event over;
+
+static int waits_for_the_end(void *arg)
+{
+    struct other_run *o = arg;
+    o->handle = weft_remote_new();
+    say_word(&o->ready);
+    return weft_event_wait(&over);
+}
+
+static void *runs(void *arg)
+{
+    CHECK_EQ(weft_run(waits_for_the_end, arg, NULL), 0);
+    return NULL;
+}
+
+TEST_PLAIN(the_child_cannot_post_to_a_run_of_another_thread_of_its_parent)
+{
+    struct other_run o = {.ready = 0};
+    pthread_t t = start_thread(runs, &o);
+    wait_for_word(&o.ready);
+    pid_t child = fork();
+    if (child == 0) {
+        CHILD_CHECK(weft_post(o.handle, never, NULL) == -EPERM);
+        weft_remote_unref(o.handle);
+        _exit(WELL);
+    }
+    check_child_is_well(child);
+    CHECK_EQ(weft_post(o.handle, ends_it, &over), 0);
+    join_thread(t);
+    weft_remote_unref(o.handle);
+}
