@@ -56,6 +56,10 @@
 #include <weft/socket.h>
 #include <weft/stream.h>
 
+/* Other threads. */
+#include <weft/blocking.h>
+#include <weft/file.h>
+
 /* For the tests of a program. */
 #include <weft/testing.h>
 

@@ -52,7 +52,9 @@ void wf_fdtable_open(struct wf_fdtable *t, struct wf_fd *e,
 {
     WF_ASSERT(wf_waitq_empty(&e->readers) && wf_waitq_empty(&e->writers));
     int number = e->number;
+    uint32_t held = e->held; /* of an opening that was ended elsewhere */
     *e = (struct wf_fd){.number = number,
+                        .held = held & INT32_MAX,
                         .generation = next_generation(),
                         .kind = (uint8_t)kind};
     t->open++;

@@ -29,6 +29,8 @@ struct wf_fd { /* one cache line */
     uint8_t ready; /* WF_IN, WF_OUT, WF_HUP, as far as is known */
     bool registered;
     bool local;                   /* a listener of Unix sockets */
+    uint32_t close_later : 1;     /* by the last of those who hold the number: */
+    uint32_t held : 31;           /* calls that use it on other threads */
     weft_waitq_ readers, writers; /* a waiter's n_: the events it
                                      wants; item_: its ticket */
 };

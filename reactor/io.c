@@ -100,6 +100,7 @@ int weft_fd_release(weft_fd fd)
     if (!e)
         return wf_misuse(-EBADF, "weft_fd_release: descriptor %u is closed",
                          fd.slot);
+    if (e->held > 0) return -EBUSY;
     shut(e);
     return e->number;
 }
@@ -108,6 +109,12 @@ int weft_fd_number(weft_fd fd)
 {
     struct wf_fd *e = wf_fd_of(fd);
     return e ? e->number : -EBADF;
+}
+
+static void close_number(const struct wf_fd *e)
+{
+    wf_os_close(e->number);
+    wf_fd_freed();
 }
 
 int weft_close(weft_fd fd)
@@ -119,9 +126,34 @@ int weft_close(weft_fd fd)
                          "never open: close it in one place",
                          fd.slot);
     shut(e);
-    wf_os_close(e->number);
-    wf_fd_freed();
+    if (e->held > 0)
+        e->close_later = 1;
+    else
+        close_number(e);
     return 0;
+}
+
+int wf_fd_hold(weft_fd fd)
+{
+    struct wf_fd *e = wf_fd_of(fd);
+    if (!e) return -EBADF;
+    e->held++;
+    return e->number;
+}
+
+void wf_fd_let_go(int number)
+{
+    struct wf_fd *e = wf_fdtable_at(&wf_reactor->fds, (uint32_t)number);
+    WF_ASSERT(e && e->held > 0);
+    if (--e->held > 0 || !e->close_later) return;
+    e->close_later = 0;
+    close_number(e);
+}
+
+bool wf_fd_is_file(weft_fd fd)
+{
+    const struct wf_fd *e = wf_fd_of(fd);
+    return e && e->kind == WF_FD_FILE;
 }
 
 /* ---- trying ------------------------------------------------------------- */

@@ -44,6 +44,15 @@ int wf_fd_step_in(weft_fd fd, int events, struct weft_waiter_ *w,
                   weft_waitq_ **ret_line);
 void wf_fd_step_out(weft_waitq_ *line, struct weft_waiter_ *w);
 
+/* For a call that uses the number on another thread: until it lets go the
+ * number is not given back to the kernel, whoever closes the handle. The
+ * number, or -EBADF. */
+int wf_fd_hold(weft_fd fd);
+void wf_fd_let_go(int number);
+
+/* Is it a regular file, a directory, a disk? Those cannot be waited for. */
+bool wf_fd_is_file(weft_fd fd);
+
 /* Has the reactor of `handle` call `kicked` soon: for signal handlers, as long
  * as that reactor is open. Others put a message (runtime/remote.h); and who
  * waits for this says so by wf_inbox_listen. */

@@ -54,6 +54,8 @@ enum wf_call {
     WF_CALL_POLL_CTL,
     WF_CALL_POLL_WAIT,
     WF_CALL_SIGNAL,
+    WF_CALL_THREAD,
+    WF_CALL_FILE,
     WF_CALL_COUNT
 };
 

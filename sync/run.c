@@ -19,6 +19,7 @@
 #include "runtime/remote.h"
 #include "sync/background.h"
 #include "sync/child.h"
+#include "sync/run.h"
 
 enum { STACK = 64 * 1024, GUARD = 64 * 1024 };
 
@@ -32,9 +33,25 @@ struct run {
     weft_on_deadlock on_deadlock;
     weft_scope root; /* main's outermost scope: cancelled, all of it is */
     weft_nursery nursery;
+    struct wf_run_guest *guests;
 };
 
 static __thread struct run *run_here;
+
+void wf_run_enter(struct wf_run_guest *g)
+{
+    g->next = run_here->guests;
+    run_here->guests = g;
+}
+
+static void see_guests_off(struct run *run)
+{
+    while (run->guests) {
+        struct wf_run_guest *g = run->guests;
+        run->guests = g->next;
+        g->leave(g);
+    }
+}
 
 /* 0 is the usual, less is nothing. */
 static weft_time patience(weft_time asked)
@@ -207,6 +224,7 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
     if (err == 0) {
         wf_background_open(&run.nursery);
         wf_sched_run();
+        see_guests_off(&run);
     }
 
     give_signals_back();

@@ -121,6 +121,16 @@ TEST_PLAIN(background_shows_a_shutdown_that_names_what_is_left)
     says_what_is_expected("background");
 }
 
+TEST_PLAIN(offload_shows_that_the_clock_ticks_on_and_what_is_left_behind)
+{
+    says_what_is_expected("offload");
+}
+
+TEST_PLAIN(files_shows_notes_that_are_never_half_there)
+{
+    says_what_is_expected("files");
+}
+
 /* The mail of the last order is all that ends by itself. After that nothing is
  * to happen any more, and it is told to stop. */
 TEST_PLAIN(background_shuts_down_in_the_same_way_when_it_gets_a_signal)

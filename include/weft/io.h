@@ -44,15 +44,19 @@ typedef struct weft_fd {
 WEFT_MUST int weft_fd_adopt(int fd, weft_fd *ret_fd);
 
 /**
- * Gives the descriptor back: its number, or -EBADF. Waiters wake with -EBADF.
- * It stays non-blocking.
+ * Gives the descriptor back: its number, or -EBADF; -EBUSY while a call of
+ * weft/file.h uses it. Waiters wake with -EBADF. It stays non-blocking.
  */
 WEFT_MUST int weft_fd_release(weft_fd fd);
 
 /** The number, for calls that need one, or -EBADF. It stays weft's. */
 WEFT_API int weft_fd_number(weft_fd fd);
 
-/** Wakes all waiters with -EBADF and closes. 0, or -EBADF the second time. */
+/**
+ * Wakes all waiters with -EBADF and closes. A call of weft/file.h that is at
+ * work on it comes to its end first, but nobody waits for that. 0, or -EBADF
+ * the second time.
+ */
 WEFT_API int weft_close(weft_fd fd);
 
 /**

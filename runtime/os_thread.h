@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_thread.h - the part of the door (os.h) that threads go through.
+ */
+#ifndef WF_OS_THREAD_H
+#define WF_OS_THREAD_H
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "runtime/os.h"
+
+/* A new thread has all signals held back but those that say that it is
+ * itself at fault. 0, -EAGAIN, -ENOMEM, -EINVAL (the stack). */
+static inline int wf_os_thread_start(pthread_t *ret_thread, size_t stack_bytes,
+                                     void *(*fn)(void *), void *arg)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE,
+                                 SIGILL,  SIGTRAP, SIGABRT};
+    int refused = wf_hostile(WF_CALL_THREAD);
+    if (refused < 0 && refused != -EINTR) return refused;
+    pthread_attr_t attr;
+    int err = pthread_attr_init(&attr);
+    if (err != 0) return -err;
+    err = pthread_attr_setstacksize(&attr, stack_bytes);
+    sigset_t mask, before;
+    (void)sigfillset(&mask);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        (void)sigdelset(&mask, faults[i]);
+    (void)pthread_sigmask(SIG_SETMASK, &mask, &before);
+    if (err == 0) err = pthread_create(ret_thread, &attr, fn, arg);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
+    return -err;
+}
+/* A condition whose waits end by the monotonic clock. */
+static inline void wf_os_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(cond, &attr);
+    (void)pthread_condattr_destroy(&attr);
+}
+/* True: that moment has come. */
+static inline bool wf_os_cond_wait_until(pthread_cond_t *cond,
+                                         pthread_mutex_t *lock, int64_t when)
+{
+    const struct timespec at = {.tv_sec = when / 1000000000,
+                                .tv_nsec = when % 1000000000};
+    return pthread_cond_timedwait(cond, lock, &at) == ETIMEDOUT;
+}
+/* How many cores this process may use. */
+static inline unsigned wf_os_cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+    long online = n > 0 ? n : sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (unsigned)online : 1;
+}
+
+#endif
