@@ -39,6 +39,7 @@
 #include <weft/rwlock.h>
 #include <weft/select.h>
 #include <weft/sem.h>
+#include <weft/signal.h>
 #include <weft/ticker.h>
 #include <weft/timed.h>
 #include <weft/workqueue.h>
@@ -59,6 +60,9 @@
 /* Other threads. */
 #include <weft/blocking.h>
 #include <weft/file.h>
+
+/* Other programs. */
+#include <weft/process.h>
 
 /* For the tests of a program. */
 #include <weft/testing.h>

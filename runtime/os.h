@@ -18,14 +18,17 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +59,8 @@ enum wf_call {
     WF_CALL_SIGNAL,
     WF_CALL_THREAD,
     WF_CALL_FILE,
+    WF_CALL_SPAWN,
+    WF_CALL_PIDFD,
     WF_CALL_COUNT
 };
 
@@ -311,11 +316,25 @@ static inline void wf_os_stackrestore(const stack_t *before)
 {
     (void)sigaltstack(before, NULL);
 }
-static inline void wf_os_die_of(int signo)
+static inline void wf_os_default(int signo)
 {
     struct sigaction plain = {.sa_handler = SIG_DFL};
     (void)sigaction(signo, &plain, NULL);
+}
+static inline void wf_os_raise(int signo)
+{
     (void)raise(signo);
+}
+static inline void wf_os_die_of(int signo)
+{
+    wf_os_default(signo);
+    wf_os_raise(signo);
+}
+static inline bool wf_os_has_handler(int signo, void (*handler)(int))
+{
+    struct sigaction now;
+    (void)sigaction(signo, NULL, &now);
+    return now.sa_handler == handler;
 }
 /* Holds one signal back on this thread; *before is the mask to go back to.
  * True: it was pending already. */
@@ -386,6 +405,60 @@ static inline void wf_os_timer_set(timer_t timer, int64_t every_ns)
 static inline void wf_os_timer_close(timer_t timer)
 {
     (void)timer_delete(timer);
+}
+
+/* Child processes. `file` is searched for in PATH unless it has a slash. */
+static inline int wf_os_spawn(pid_t *ret_pid, const char *file,
+                              const posix_spawn_file_actions_t *actions,
+                              const posix_spawnattr_t *how, char *const *argv,
+                              char *const *env)
+{
+    int refused = wf_hostile(WF_CALL_SPAWN);
+    if (refused < 0 && refused != -EINTR) return refused;
+    int kept = errno;
+    int err = posix_spawnp(ret_pid, file, actions, how, argv, env);
+    errno = kept;
+    return -err;
+}
+/* -ENOTSUP: the C library does not know how. */
+static inline int wf_os_spawn_in(posix_spawn_file_actions_t *actions,
+                                 const char *dir)
+{
+#ifdef __GLIBC__
+#if !__GLIBC_PREREQ(2, 29)
+    return actions && dir ? -ENOTSUP : -EINVAL;
+#else
+    return -posix_spawn_file_actions_addchdir_np(actions, dir);
+#endif
+#else
+    return -posix_spawn_file_actions_addchdir_np(actions, dir);
+#endif
+}
+/* A descriptor, closed on exec, that can be read when the process has ended. */
+static inline int wf_os_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+    WF_OS_CALL(WF_CALL_PIDFD, (int)syscall(SYS_pidfd_open, pid, 0));
+#else
+    return pid > 0 ? -ENOSYS : -EINVAL;
+#endif
+}
+/* Looks at or reaps a child, and sends a signal: never refused. */
+static inline int wf_os_waitid(pid_t pid, siginfo_t *ret_info, int flags)
+{
+    int kept = errno, err;
+    do
+        err = waitid(P_PID, (id_t)pid, ret_info, flags) < 0 ? -errno : 0;
+    while (err == -EINTR);
+    errno = kept;
+    return err;
+}
+static inline int wf_os_kill(pid_t pid, int signo)
+{
+    int kept = errno;
+    int err = kill(pid, signo) < 0 ? -errno : 0;
+    errno = kept;
+    return err;
 }
 
 #endif

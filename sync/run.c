@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "reactor/reactor.h"
+#include "reactor/signals.h"
 #include "runtime/buffer.h"
 #include "runtime/clock.h"
 #include "runtime/crash.h"
@@ -20,6 +21,7 @@
 #include "sync/background.h"
 #include "sync/child.h"
 #include "sync/run.h"
+#include "sync/signals.h"
 
 enum { STACK = 64 * 1024, GUARD = 64 * 1024 };
 
@@ -34,6 +36,7 @@ struct run {
     weft_scope root; /* main's outermost scope: cancelled, all of it is */
     weft_nursery nursery;
     struct wf_run_guest *guests;
+    int signal_seen; /* SIGINT or SIGTERM, handled by the run; atomic */
 };
 
 static __thread struct run *run_here;
@@ -72,68 +75,39 @@ static int main_fiber(void *arg)
 
 /* ---- signals ------------------------------------------------------------ */
 
-static struct sigaction before_int, before_term;
-static void *signal_target; /* the reactor to kick; atomic */
-static int signal_seen;     /* atomic */
-static int in_handler;      /* handlers that may still kick it; atomic */
-static __thread bool signals_are_mine;
+static const int stopping[] = {SIGINT, SIGTERM};
+enum { STOPPING = sizeof stopping / sizeof *stopping };
 
-static void on_signal(int signo)
+static void give_signals_back(int count)
 {
-    int kept = errno;
-    if (__atomic_exchange_n(&signal_seen, signo, __ATOMIC_ACQ_REL) == 0) {
-        __atomic_add_fetch(&in_handler, 1, __ATOMIC_SEQ_CST);
-        void *target = __atomic_load_n(&signal_target, __ATOMIC_SEQ_CST);
-        if (target) wf_reactor_kick(target);
-        __atomic_sub_fetch(&in_handler, 1, __ATOMIC_SEQ_CST);
-    } else {
-        wf_os_die_of(signo);
+    while (count > 0)
+        (void)wf_signal_give_back(stopping[--count]);
+}
+
+/* The second one that comes, whichever it is, ends the process. */
+static int take_signals(struct run *run)
+{
+    int taken = 0, err = 0;
+    while (taken < STOPPING && err == 0) {
+        err = wf_signal_take(stopping[taken], &run->signal_seen, true);
+        if (err == 0) taken++;
     }
-    errno = kept;
-}
-
-static int take_signals(void)
-{
-    void *nobody = NULL;
-    if (!__atomic_compare_exchange_n(&signal_target, &nobody,
-                                     wf_reactor_handle(), false,
-                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return wf_misuse(-EBUSY, "weft_run: another run handles signals");
-    __atomic_store_n(&signal_seen, 0, __ATOMIC_RELEASE);
-    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    int err = wf_os_sigaction(SIGINT, &act, &before_int);
-    if (err < 0) goto give_up;
-    err = wf_os_sigaction(SIGTERM, &act, &before_term);
-    if (err < 0) goto restore_int;
-    signals_are_mine = true;
-    wf_inbox_listen(1);
-    return 0;
-
-restore_int:
-    wf_os_sigrestore(SIGINT, &before_int);
-give_up:
-    __atomic_store_n(&signal_target, NULL, __ATOMIC_RELEASE);
-    return err;
-}
-
-static void give_signals_back(void)
-{
-    if (!signals_are_mine) return;
-    wf_os_sigrestore(SIGINT, &before_int);
-    wf_os_sigrestore(SIGTERM, &before_term);
-    __atomic_store_n(&signal_target, NULL, __ATOMIC_SEQ_CST);
-    /* Another thread may be in the handler with the reactor in its hands. */
-    while (__atomic_load_n(&in_handler, __ATOMIC_SEQ_CST) > 0)
-        continue;
-    signals_are_mine = false;
+    if (err == 0) {
+        wf_inbox_listen(1);
+        return 0;
+    }
+    give_signals_back(taken);
+    if (err != -EBUSY) return err;
+    return wf_misuse(err, "weft_run: another run has SIGINT or SIGTERM");
 }
 
 /* ---- what the reactor and the scheduler report -------------------------- */
 
 static void kicked(void)
 {
-    if (signals_are_mine && __atomic_load_n(&signal_seen, __ATOMIC_ACQUIRE))
+    if (__atomic_load_n(&run_here->signal_seen, __ATOMIC_ACQUIRE))
         wf_scope_cancel(&run_here->root, WEFT_R_SIGNAL, 0, 0, "signal");
+    wf_signals_deliver();
 }
 
 /* Cancels main; or, when that has been cancelled or has ended, the background
@@ -218,7 +192,7 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
     if (!o->no_crash_report) err = wf_crash_open();
     if (err < 0) goto close_sched;
     run_here = &run;
-    if (o->handle_signals) err = take_signals();
+    if (o->handle_signals) err = take_signals(&run);
     if (err < 0) goto close_crash;
     err = wf_child_start_main(&run.nursery, main_fiber, &run);
     if (err == 0) {
@@ -227,7 +201,8 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
         see_guests_off(&run);
     }
 
-    give_signals_back();
+    wf_signals_close();
+    if (o->handle_signals) give_signals_back(STOPPING);
 close_crash:
     run_here = NULL;
     if (!o->no_crash_report) wf_crash_close();

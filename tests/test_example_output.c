@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "process.h"
 #include "program.h"
 
 enum { TEXT = 8192 };
@@ -109,6 +110,17 @@ TEST_PLAIN(pattern_88_ticker_shows_seconds_that_do_not_drift)
 TEST_PLAIN(pattern_79_timed_shows_the_slow_orders_and_what_they_wait_for)
 {
     says_what_is_expected("timed");
+}
+
+TEST_PLAIN(graceful_stop_shows_what_each_signal_does)
+{
+    says_what_is_expected("graceful_stop");
+}
+
+TEST_PLAIN(subprocess_shows_how_each_program_ended)
+{
+    if (valgrind_is_watching()) SKIP("Valgrind makes vfork a fork");
+    says_what_is_expected("subprocess");
 }
 
 TEST_PLAIN(generator_shows_a_producer_that_is_closed_before_the_loop_is_left)

@@ -43,6 +43,9 @@ TEST(in_the_child_of_a_fork_each_call_is_refused)
     weft_remote *run = weft_remote_new();
     weft_scope outer, scope;
     weft_nursery n;
+    weft_signals signals = {0};
+    weft_process process;
+    const weft_process_opts program = {.argv = WEFT_ARGV("true")};
     char c = 'x';
     weft_scope_init(&scope);
     open_scope(&outer);
@@ -73,6 +76,8 @@ TEST(in_the_child_of_a_fork_each_call_is_refused)
         CHILD_CHECK(weft_remote_shutdown(run, 0) == -EPERM);
         CHILD_CHECK(weft_write((weft_fd){1, 1}, &c, 1) == -EPERM);
         CHILD_CHECK(weft_token_new(token) == NULL);
+        CHILD_CHECK(weft_signals_open(&signals, &(int){SIGUSR1}, 1) == -EPERM);
+        CHILD_CHECK(weft_process_start(&process, &program) == -EPERM);
         weft_token_cancel(token, -EIO, NULL);
         CHILD_CHECK(!weft_token_cancelled(token));
         weft_remote_unref(run);
@@ -176,6 +181,90 @@ TEST_PLAIN(a_process_forked_outside_of_a_run_may_run_its_own)
     }
     check_child_is_well(child);
     weft_remote_unref(before);
+}
+
+/* --- signals --- */
+
+static void previous(int signo)
+{
+    (void)signo;
+}
+
+static bool is_previous(int signo)
+{
+    struct sigaction now;
+    return sigaction(signo, NULL, &now) == 0 && now.sa_handler == previous;
+}
+
+/* The handlers are those of a run that it does not have. */
+TEST(in_the_child_signals_do_what_they_did_before_they_were_caught)
+{
+    static const int usr1[] = {SIGUSR1};
+    weft_signals s;
+    CHECK(signal(SIGUSR1, previous) != SIG_ERR);
+    CHECK_EQ(weft_signals_open(&s, usr1, 1), 0);
+    CHECK_EQ(raise(SIGUSR1), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        CHILD_CHECK(is_previous(SIGUSR1));
+        weft_signals_close(&s);
+        CHILD_CHECK(is_previous(SIGUSR1));
+        _exit(WELL);
+    }
+    check_child_is_well(child);
+    CHECK(!is_previous(SIGUSR1));
+    CHECK_EQ(weft_signals_wait(&s), SIGUSR1);
+    weft_signals_close(&s);
+    CHECK(is_previous(SIGUSR1));
+}
+
+static int takes_one(void *arg)
+{
+    weft_signals s;
+    CHECK_EQ(weft_signals_open(&s, arg, 1), 0);
+    CHECK_EQ(raise(*(int *)arg), 0);
+    int got = weft_signals_wait(&s);
+    weft_signals_close(&s);
+    return got;
+}
+
+struct holder {
+    int signo, ready, over;
+    weft_signals set;
+};
+
+static int holds_it(void *arg)
+{
+    struct holder *h = arg;
+    CHECK_EQ(weft_signals_open(&h->set, &h->signo, 1), 0);
+    say_word(&h->ready);
+    wait_for_word(&h->over);
+    weft_signals_close(&h->set);
+    return 0;
+}
+
+static void *runs_and_holds_it(void *arg)
+{
+    CHECK_EQ(weft_run(holds_it, arg, NULL), 0);
+    return NULL;
+}
+
+TEST_PLAIN(a_run_of_the_child_may_have_the_signals_of_one_of_its_parent)
+{
+    struct holder h = {.signo = SIGUSR1};
+    CHECK(signal(SIGUSR1, previous) != SIG_ERR);
+    pthread_t t = start_thread(runs_and_holds_it, &h);
+    wait_for_word(&h.ready);
+    pid_t child = fork();
+    if (child == 0) {
+        CHILD_CHECK(is_previous(SIGUSR1));
+        CHILD_CHECK(weft_run(takes_one, &h.signo, NULL) == SIGUSR1);
+        CHILD_CHECK(is_previous(SIGUSR1));
+        _exit(WELL);
+    }
+    check_child_is_well(child);
+    say_word(&h.over);
+    join_thread(t);
 }
 
 /* --- the handle of a run on another thread --- */

@@ -49,7 +49,8 @@ typedef struct weft_run_opts {
     size_t stack_size;    /* of a fiber, usable bytes; 0: 64 KiB */
     size_t guard_size;    /* of the unusable region below it; 0: 64 KiB */
     bool handle_signals;  /* the first SIGINT or SIGTERM cancels main with
-                             WEFT_R_SIGNAL; the second one ends the process */
+                             WEFT_R_SIGNAL; the second one ends the process;
+                             for other signals see weft/signal.h */
     bool virtual_clock;   /* time jumps to the next timer when all wait */
     uint64_t sched_seed;  /* not 0: fibers that are ready at the same time run
                              in an order drawn from this number, not in line;
@@ -72,9 +73,10 @@ typedef struct weft_run_opts {
  * Returns what fn returned; if fn returned the -ECANCELED of a signal, 0; of
  * weft_shutdown, its code; and -EDEADLK if it returned the -ECANCELED of a
  * deadlock, in which every fiber waited for another one (the report is on
- * standard error; another one that nothing is left to cancel against aborts). -EBUSY: called inside a run, or signals are handled by
- * another run already. -ENOMEM, -EMFILE, -EAGAIN (no timer for the watchdog):
- * the scheduler could not be made. After a failure weft_last_error() is that of
+ * standard error; another one that nothing is left to cancel against aborts).
+ * -EBUSY: called inside a run, or SIGINT or SIGTERM is another run's already.
+ * -ENOMEM, -EMFILE, -EAGAIN (no timer for the watchdog): the scheduler could
+ * not be made. After a failure weft_last_error() is that of
  * main, until the thread's next one.
  */
 WEFT_MUST int weft_run(weft_fn fn, void *arg, const weft_run_opts *o);
