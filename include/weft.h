@@ -47,6 +47,7 @@
 /* Between threads. */
 #include <weft/post.h>
 #include <weft/token.h>
+#include <weft/workers.h>
 
 /* Descriptors and the network. */
 #include <weft/addr.h>

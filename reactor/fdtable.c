@@ -2,7 +2,7 @@
 /*
  * fdtable.c - entries in chunks, which are made when first needed.
  *
- * Generations count all openings of the thread rather than those of one entry,
+ * Generations count all openings of the process rather than those of one entry,
  * so that none comes round again before two thousand million openings.
  */
 #include "reactor/fdtable.h"
@@ -39,12 +39,23 @@ struct wf_fd *wf_fdtable_make(struct wf_fdtable *t, int number)
     return &t->chunks[chunk][number % WF_FDS_PER_CHUNK];
 }
 
-/* Of the thread, not of one run: a handle may outlive its run. */
+/* Of the process, not of one run or thread: a handle may outlive its run, and
+ * one of another worker must not be taken for one of ours. They are taken so many
+ * at a time, without an atomic for each. */
 static uint32_t next_generation(void)
 {
-    static __thread uint32_t last;
-    if (++last == UINT32_MAX) last = 1;
-    return last;
+    enum { RANGE = 1024 };
+    static uint32_t given;
+    static __thread uint32_t next, end;
+    while (next == end || next == 0 || next == UINT32_MAX) {
+        if (next == end) {
+            next = __atomic_fetch_add(&given, RANGE, __ATOMIC_RELAXED);
+            end = next + RANGE;
+        } else {
+            next++;
+        }
+    }
+    return next++;
 }
 
 void wf_fdtable_open(struct wf_fdtable *t, struct wf_fd *e,

@@ -310,9 +310,9 @@ static inline void fetch_fiber(const struct wf_reactor *r,
 }
 
 /* True: there were messages. They were first. */
-static bool poll_once(struct wf_reactor *r, int64_t timeout)
+static bool poll_once(struct wf_reactor *r, int64_t timeout, bool for_good)
 {
-    bool sleeps = timeout > 0 && wf_doze_begin();
+    bool sleeps = timeout > 0 && wf_doze_begin(for_good);
     wf_stats.polls++;
     int n =
         wf_poller_wait(r->poller, r->events, WF_EVENTS, sleeps ? timeout : 0);
@@ -349,7 +349,7 @@ static bool spin(struct wf_reactor *r)
         if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) break;
         if (wf_message_waiting()) break;
         if (wf_now >= until) return false;
-        (void)poll_once(r, 0);
+        (void)poll_once(r, 0, false);
     }
     return true;
 }
@@ -385,18 +385,20 @@ static bool turn(void *self, bool may_block)
     struct wf_reactor *r = self;
     size_t waiting = r->waiting;
     int64_t timeout = 0;
-    bool messages = false;
+    bool messages = false, stuck = false;
     wf_clock_update();
     if (may_block) {
         timeout = idle_for(r);
         bool alone = !wf_message_possible() && waiting == 0;
         if (alone && timeout > LONG_NS && !r->opts.expects_timer())
             timeout = INT64_MAX; /* it is armed for what is over already */
-        if (alone && timeout == INT64_MAX) return false;
+        stuck = alone && timeout == INT64_MAX;
+        if (stuck && !wf_message_from_kin()) return false;
         bool spins = r->opts.spin > 0 && !wf_clock_is_virtual();
         if (timeout > 0 && spins && spin(r)) timeout = 0;
     }
-    if (r->registered > 0 || timeout > 0) messages = poll_once(r, timeout);
+    if (r->registered > 0 || timeout > 0)
+        messages = poll_once(r, timeout, stuck);
     bool kicked = __atomic_load_n(&r->kicked, __ATOMIC_RELAXED);
     if (may_block && wf_clock_is_virtual() && r->waiting == waiting &&
         !messages && !kicked)

@@ -131,6 +131,12 @@ void *wf_fiber_reserve(weft_fiber *f, size_t bytes)
     return f->sp;
 }
 
+size_t wf_fiber_stack_bytes(const weft_fiber *f)
+{
+    const struct wf_stack_pool *pool = f->stack ? f->stack->pool : f->sp;
+    return pool == &wf_sched->pool ? 0 : pool->usable;
+}
+
 void wf_fiber_drop(weft_fiber *f)
 {
     if (f->stack)

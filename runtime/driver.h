@@ -24,9 +24,10 @@ struct wf_driver {
     void (*wake)(void *self);
 };
 
-/* About to wait, having asked wf_message_possible since the turn began. False:
- * no waiting, there is a message or the answer has changed. */
-bool wf_doze_begin(void);
+/* About to wait, having asked wf_message_possible since the turn began;
+ * `for_good`: only for kin, since nothing else can come. False: no waiting, there
+ * is a message or the answer has changed. */
+bool wf_doze_begin(bool for_good);
 
 /* Has waited, by a wf_doze_begin that was true: delivers what has come. To be
  * called before it looks at its own news: what is there beats a deadline that
@@ -36,8 +37,13 @@ bool wf_doze_end(void);
 /* There is one, for a driver that looks again and again before it waits. */
 bool wf_message_waiting(void);
 
-/* One may come: waiting is no deadlock. To be asked before each wait. */
+/* One may come from outside: waiting is no deadlock. To be asked before each
+ * wait. */
 bool wf_message_possible(void);
+
+/* There are other workers of the same run: waiting for them alone may be a
+ * deadlock of all of them, which is theirs to find. */
+bool wf_message_from_kin(void);
 
 /* One will: a virtual clock does not jump. */
 bool wf_message_expected(void);

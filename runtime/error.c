@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/leaks.h"
 #include "runtime/os.h"
 #include "runtime/park.h"
 
@@ -39,6 +40,25 @@ void wf_error_free(weft_error *e)
         wf_free(e, sizeof *e);
         e = next;
     }
+}
+
+/* How many octets hang on e. They are of one thread, or not of it any more. */
+static long bytes_of(const weft_error *e)
+{
+    long bytes = 0;
+    for (; e; e = e->next)
+        bytes += (long)sizeof *e + bytes_of(e->inner);
+    return bytes;
+}
+
+void wf_error_leave(const weft_error *e)
+{
+    wf_leaks_here.bytes -= bytes_of(e);
+}
+
+void wf_error_arrive(const weft_error *e)
+{
+    wf_leaks_here.bytes += bytes_of(e);
 }
 
 weft_error *wf_error_take(weft_fiber *f)

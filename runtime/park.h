@@ -83,8 +83,14 @@ struct weft_fiber {
     bool timed : 1;  /* wants to know how long it is away: was_away */
     struct weft_waiter_ waiter;      /* its place in the queue it waits in */
 
-    const void *object; /* which one it is parked for */
-    int64_t since;      /* the turn it was parked in */
+    union {
+        const void *object; /* which one it is parked for */
+        struct weft_fiber *older; /* in reserve */
+    };
+    union {
+        int64_t since; /* the turn it was parked in */
+        struct weft_fiber *newer;
+    };
 };
 
 _Static_assert(offsetof(struct weft_fiber, sp) == 64, "the second line");
@@ -223,6 +229,9 @@ struct wf_sched_opts {
     size_t block_bytes;
     void (*body)(weft_fiber *f);
     bool (*stuck)(void);
+    /* With kin (remote.h): the thread is about to sleep, or has slept; for good,
+     * unless they wake it. Never parks. */
+    void (*rests)(bool begins, bool for_good);
     /* A fiber that is `timed` has the thread again, after so long by the clock,
      * which is read for such a fiber alone: when it leaves and comes back. */
     void (*was_away)(weft_fiber *f, int64_t ns);
@@ -252,9 +261,23 @@ weft_fiber *wf_fiber_new(size_t stack_bytes);
 void wf_fiber_start(weft_fiber *f);
 void wf_fiber_drop(weft_fiber *f);
 
+/* Instead of wf_fiber_start: f is kept in reserve, and starts when no other
+ * fiber is ready, the latest first; and one of these in each turn. */
+void wf_fiber_start_spare(weft_fiber *f);
+
+/* The oldest in reserve, which is not any more; NULL: none is. */
+weft_fiber *wf_fiber_take_spare(void);
+
+/* Has f, which is not to start yet, parked on this; when it is woken it starts. */
+void wf_fiber_park_new(weft_fiber *f, const struct wf_wait_kind *kind,
+                       const void *object);
+
 /* Binds f's stack before it is started, and takes `bytes` from its top for a
  * value that lives as long as f; aligned for any type. NULL: too large. Once. */
 void *wf_fiber_reserve(weft_fiber *f, size_t bytes);
+
+/* How large a stack f, which has not started, was promised; 0: the usual. */
+size_t wf_fiber_stack_bytes(const weft_fiber *f);
 
 /* Calls back for every fiber there is. */
 void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg);
@@ -306,6 +329,9 @@ void wf_check_nobody_waits(const void *object, const char *call);
 weft_error *wf_error_take(weft_fiber *f);
 void wf_error_give(weft_fiber *f, weft_error *e);
 void wf_error_free(weft_error *e);
+/* e, with all that hangs on it, goes to another thread; has come from one. */
+void wf_error_leave(const weft_error *e);
+void wf_error_arrive(const weft_error *e);
 weft_error *wf_error_new(weft_fiber *f, int code);
 /* Leaves a copy of f's record with the thread, for after the run. */
 void wf_error_export(weft_fiber *f);

@@ -31,6 +31,7 @@ struct wf_inbox {
     char apart[64]; /* from what is written by each sender */
 
     unsigned refs;    /* atomic */
+    unsigned kin;     /* of those, the one of the kin: set before it is given */
     unsigned users;   /* atomic: who may be waking the driver */
     int open;         /* atomic */
     uint64_t wakeups; /* atomic */
@@ -40,7 +41,7 @@ struct wf_inbox {
 
     uint64_t delivered; /* from here on the scheduler's own */
     unsigned expected, listening;
-    bool alone; /* when the driver last asked what is possible */
+    bool outsiders; /* when the driver last asked what is possible */
 };
 
 static struct wf_message closed_message;
@@ -120,13 +121,14 @@ static unsigned drop(struct wf_inbox *b)
     return __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL);
 }
 
-/* While the run is there it has a reference itself; if it is the last one that
- * is left, nobody will ever wake the run, and it has to see that. */
+/* While the run is there it has a reference itself; if it and its kin are the
+ * last that have one, nobody outside will ever wake the run, and it has to see
+ * that. */
 void wf_inbox_unref(struct wf_inbox *b)
 {
     if (wf_inbox_is_left(b)) return;
     if (begin_use(b)) {
-        if (drop(b) == 1) wake_driver(b);
+        if (drop(b) == 1 + b->kin) wake_driver(b);
         end_use(b);
     } else if (drop(b) == 0) {
         wf_shared_free(b, sizeof *b);
@@ -166,36 +168,63 @@ bool wf_message_expected(void)
     return wf_sched->inbox->expected > 0;
 }
 
-/* Nobody but the run has a reference: then nobody can get one either, and what
- * those who had one have put is in the list. */
-static bool is_alone(const struct wf_inbox *b)
+/* If not, nobody but the run and its kin has a reference: then nobody outside
+ * can get one either, and what those who had one have put is in the list. */
+static bool has_outsiders(const struct wf_inbox *b)
 {
-    return __atomic_load_n(&b->refs, __ATOMIC_ACQUIRE) == 1;
+    return __atomic_load_n(&b->refs, __ATOMIC_ACQUIRE) > 1 + b->kin;
+}
+
+bool wf_inbox_is_reachable(const struct wf_inbox *b)
+{
+    return has_outsiders(b) || has_message(b, __ATOMIC_ACQUIRE);
+}
+
+struct wf_inbox *wf_inbox_ref_for_kin(void)
+{
+    struct wf_inbox *b = wf_sched->inbox;
+    WF_ASSERT(!b->kin);
+    b->kin = 1;
+    return wf_inbox_ref(b);
 }
 
 bool wf_message_possible(void)
 {
     struct wf_inbox *b = wf_sched->inbox;
-    b->alone = is_alone(b);
-    return b->expected > 0 || b->listening > 0 || !b->alone ||
+    b->outsiders = has_outsiders(b);
+    return b->expected > 0 || b->listening > 0 || b->outsiders ||
            wf_message_waiting();
 }
 
-/* Who has become alone since he asked has to ask again. */
-bool wf_doze_begin(void)
+bool wf_message_from_kin(void)
 {
-    struct wf_inbox *b = wf_sched->inbox;
-    if (b->alone) return !wf_message_waiting();
+    return wf_sched->inbox->kin > 0;
+}
+
+/* Whom the last outsider has left since he asked has to ask again. */
+bool wf_doze_begin(bool for_good)
+{
+    struct wf_sched *w = wf_sched;
+    struct wf_inbox *b = w->inbox;
+    if (!b->outsiders && !b->kin) return !wf_message_waiting();
     __atomic_store_n(&b->asleep, 1, __ATOMIC_SEQ_CST);
-    if (!has_message(b, __ATOMIC_SEQ_CST) && !is_alone(b)) return true;
+    if (!has_message(b, __ATOMIC_SEQ_CST) &&
+        has_outsiders(b) == b->outsiders) {
+        if (b->kin) w->opts.rests(true, for_good);
+        return true;
+    }
     __atomic_store_n(&b->asleep, 0, __ATOMIC_RELAXED);
     return false;
 }
 
+/* First it is awake, then its messages are gone: kin who look at both find one
+ * or the other. */
 bool wf_doze_end(void)
 {
-    struct wf_inbox *b = wf_sched->inbox;
+    struct wf_sched *w = wf_sched;
+    struct wf_inbox *b = w->inbox;
     __atomic_store_n(&b->asleep, 0, __ATOMIC_RELAXED);
+    if (b->kin) w->opts.rests(false, false);
     return wf_inbox_deliver(b);
 }
 

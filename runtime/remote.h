@@ -12,8 +12,8 @@
  * Of one thread the first put is the first delivered; between two threads
  * there is an order only if they have one.
  *
- * As long as there is a reference besides the run's own, somebody may put
- * something: that every fiber waits is no deadlock then. So whoever may put
+ * As long as there is a reference besides the run's own (and the one of its kin,
+ * see below), somebody may put something: that every fiber waits is no deadlock then. So whoever may put
  * holds one, and nobody keeps one for another purpose. When the last of them is
  * given back the run looks again.
  */
@@ -40,6 +40,12 @@ struct wf_inbox *wf_inbox_here(void);
 struct wf_inbox *wf_inbox_ref(struct wf_inbox *b);
 void wf_inbox_unref(struct wf_inbox *b);
 
+/* The same for this thread's run, on behalf of its kin: the other workers of
+ * the same run, which may always put something. It says nothing of the outside:
+ * whether kin will is for them to find out together (wf_sched_opts.rests). Given
+ * back by wf_inbox_unref, once this run has closed. */
+struct wf_inbox *wf_inbox_ref_for_kin(void);
+
 /* From any thread, not from a signal handler. The caller holds a reference until
  * this has returned (on the run's own thread the run's will do), and not one
  * that the delivery of m gives back: m may be delivered, and the run over, before
@@ -50,6 +56,10 @@ void wf_inbox_unref(struct wf_inbox *b);
  * false. No lock, no allocation. The wake-up is written only if the scheduler
  * may be asleep. */
 bool wf_inbox_put(struct wf_inbox *b, struct wf_message *m);
+
+/* Is there a message in it, or somebody outside the kin who may put one? From any
+ * thread, with a reference. */
+bool wf_inbox_is_reachable(const struct wf_inbox *b);
 
 /* It is of a run of the parent, and this the child of a fork. */
 bool wf_inbox_is_left(const struct wf_inbox *b);

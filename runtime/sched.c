@@ -148,9 +148,27 @@ static inline weft_fiber *take_first(struct wf_sched *w)
     return w->ring[head & w->mask];
 }
 
+/* One of the reserve joins those that are ready. */
+static void call_up(struct wf_sched *w)
+{
+    weft_fiber *f = w->newest_spare;
+    w->newest_spare = f->older;
+    *(f->older ? &f->older->newer : &w->oldest_spare) = NULL;
+    push(w, f, WF_READY);
+}
+
+/* Nobody is ready, but the turn is not over. */
+__attribute__((noinline)) static weft_fiber *take_at_end(struct wf_sched *w)
+{
+    if (wf_points.fn) return wf_points_take(w);
+    if (!w->newest_spare || w->head == w->stop) return NULL;
+    call_up(w);
+    return take_first(w);
+}
+
 static inline weft_fiber *take_next(struct wf_sched *w)
 {
-    return at_end(w) ? wf_points_take(w) : take_first(w);
+    return at_end(w) ? take_at_end(w) : take_first(w);
 }
 
 int wf_ring_grow(struct wf_sched *w, size_t fibers)
@@ -437,6 +455,36 @@ void wf_fiber_start(weft_fiber *f)
     push(wf_sched, f, WF_READY);
 }
 
+void wf_fiber_start_spare(weft_fiber *f)
+{
+    struct wf_sched *w = wf_sched;
+    f->state = WF_READY;
+    f->older = w->newest_spare;
+    f->newer = NULL;
+    *(f->older ? &f->older->newer : &w->oldest_spare) = f;
+    w->newest_spare = f;
+}
+
+weft_fiber *wf_fiber_take_spare(void)
+{
+    struct wf_sched *w = wf_sched;
+    weft_fiber *f = w->oldest_spare;
+    if (!f) return NULL;
+    w->oldest_spare = f->newer;
+    *(f->newer ? &f->newer->older : &w->newest_spare) = NULL;
+    return f;
+}
+
+void wf_fiber_park_new(weft_fiber *f, const struct wf_wait_kind *kind,
+                       const void *object)
+{
+    f->kind = kind;
+    f->object = object;
+    f->since = wf_now;
+    f->aborted = false;
+    f->state = WF_PARKED;
+}
+
 /* ---- cancel points ------------------------------------------------------ */
 
 static void count_refusal(weft_fiber *f)
@@ -585,6 +633,7 @@ static void run_all(struct wf_sched *w)
             wf_fatal("the child of a fork in a fiber returned from it: all "
                      "that it may do is exec or _exit");
         (void)wf_inbox_deliver(w->inbox);
+        if (w->newest_spare) call_up(w);
         bool idle = w->head == w->tail;
         bool settling = idle && !wf_waitq_empty(&w->settlers);
         w->turns++;

@@ -43,6 +43,7 @@ struct wf_sched {
     uint64_t rotation;         /* of wf_rotate, as a fraction of 2^64, */
     uint64_t rotated_for;      /* and the fiber that called it last */
     weft_waitq_ settlers;
+    weft_fiber *oldest_spare, *newest_spare; /* not started, not in the ring */
 
     struct wf_inbox *inbox;
     struct wf_sched_opts opts;

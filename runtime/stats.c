@@ -30,3 +30,19 @@ void weft_stats_read(weft_stats *ret_stats)
         ret_stats->unguarded += p->unguarded;
     }
 }
+
+void weft_stats_add(weft_stats *sum, const weft_stats *more)
+{
+    sum->fibers += more->fibers;
+    sum->spawned += more->spawned;
+    sum->switches += more->switches;
+    sum->turns += more->turns;
+    sum->polls += more->polls;
+    sum->registrations += more->registrations;
+    sum->stacks += more->stacks;
+    sum->stacks_free += more->stacks_free;
+    sum->unguarded += more->unguarded;
+    sum->accept_starved += more->accept_starved;
+    sum->messages += more->messages;
+    sum->wakeups += more->wakeups;
+}

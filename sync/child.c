@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "reactor/reactor.h"
+#include "sync/away.h"
 #include "sync/nursery.h"
 
 enum { RECORDS = 16 };
@@ -76,7 +77,8 @@ static struct wf_ending ending_of(struct wf_child *c, int rc)
 {
     struct wf_ending e = {.outcome = {.status = WEFT_OK, .rc = rc}};
     if (rc >= 0) return e;
-    if (rc == -ECANCELED && wf_base(c)->cause_) {
+    bool stopped = wf_base(c)->cause_ || c->fiber.marks & WF_C_STOPPED;
+    if (rc == -ECANCELED && stopped) {
         e.outcome.status = WEFT_CANCELLED;
         return e;
     }
@@ -137,6 +139,7 @@ void wf_nursery_over(weft_nursery *n)
     n->state_ |= WF_N_CLOSED;
     if (n->closer_) wf_wake(n->closer_, 0);
     if (n->state_ & WF_N_RUNTIME) wf_background_is_idle();
+    if (n->state_ & WF_N_AWAY) wf_away_over(n); /* and it is gone */
 }
 
 static void check_all_ended(const struct wf_child *c, const char *who)
@@ -243,6 +246,7 @@ void wf_child_run(weft_fiber *f)
         f->waiter = wf_waiter_of(f);
         arg = copy;
     }
+    if (f->marks & WF_C_SPARE && wf_group_has_idle()) wf_share_spares();
     c->u.timer = (struct wf_timer){0};
     finish(c, fn(arg));
 }

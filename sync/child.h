@@ -60,6 +60,9 @@ enum {
     WF_C_COPIED = 2,  /* its argument waits in the block */
     WF_C_STARTED = 4, /* has called weft_started, once */
     WF_C_CIRCLE = 8,  /* for the dump: waits in a circle */
+    WF_C_AWAY = 16,   /* runs on another worker, see away.h */
+    WF_C_STOPPED = 32, /* its other half was cancelled there */
+    WF_C_SPARE = 64,  /* may run on any worker */
     WF_C_SHOWN = 128  /* for the dump: has had its line */
 };
 
@@ -205,6 +208,13 @@ static inline void wf_base_begin(struct wf_child *c, weft_scope *under)
  * its memory and that of s goes away. */
 void wf_check_innermost(const weft_scope *s);
 
+/* s, which stands for scopes elsewhere, is cancelled for this reason, or, NULL,
+ * is not any more. */
+void wf_scope_mirror(weft_scope *s, const weft_reason *why);
+
+/* The earliest deadline that can be seen in s. */
+weft_time wf_scope_deadline(const weft_scope *s);
+
 /* Cancels `s` for this reason, unless it is ended or cancelled already. */
 void wf_scope_cancel(weft_scope *s, weft_reason_kind kind, int code,
                      uint64_t by, const char *why);
@@ -250,6 +260,9 @@ bool wf_waits_for_itself(const weft_fiber *f, const weft_fiber *whom);
 void wf_task_begin(weft_task *t, weft_fiber *f, const weft_spawn_opts *o);
 void wf_task_end(weft_task *t, const struct wf_ending *e);
 
+/* weft_started was called by f, or by what f stands for. */
+void wf_started(weft_fiber *f, void *value);
+
 /* The function of a child that somebody may be starting has returned: it will
  * not be ready any more. */
 void wf_starting_over(weft_fiber *f);
@@ -290,7 +303,8 @@ static inline void wf_timed_check_ended(const struct wf_child *c)
 /* ---- spawn.c, child.c --------------------------------------------------- */
 
 /* Starts the first fiber, which has no parent. 0 or -ENOMEM. */
-int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg);
+int wf_child_start_main(weft_nursery *root, const char *name, weft_fn fn,
+                        void *arg);
 
 /* Runs a fiber: the scheduler's body. */
 void wf_child_run(weft_fiber *f);

@@ -17,7 +17,10 @@
 #include "runtime/clock.h"
 #include "runtime/os.h"
 #include "sync/circle.h"
+#include "sync/dump.h"
+#include "sync/group.h"
 #include "sync/nursery.h"
+#include "sync/worker.h"
 
 enum { INDENT = 2, DEEPEST = 24 }; /* further in, no further to the right */
 
@@ -285,17 +288,15 @@ static void show_if_in_circle(weft_fiber *f, void *arg)
     if (f->marks & WF_C_CIRCLE) say_fiber(*(const int *)arg, 2, f);
 }
 
-void weft_dump(int fd)
+void wf_dump_here(int fd)
 {
     struct line l = {.len = 0};
     size_t ready = 0;
-    if (!wf_sched_is_open()) {
-        add(&l, "weft: no run on this thread");
-        say(&l, fd);
-        return;
-    }
     wf_fiber_each(count_ready, &ready);
-    add(&l, "weft: %zu fibers, %zu ready", wf_fiber_count(), ready);
+    add(&l, "weft: ");
+    if (wf_group)
+        add(&l, "worker %u of %u: ", wf_worker + 1, wf_group->count);
+    add(&l, "%zu fibers, %zu ready", wf_fiber_count(), ready);
     say(&l, fd);
     if (wf_circles_mark()) {
         l.len = 0;
@@ -304,4 +305,15 @@ void weft_dump(int fd)
         wf_fiber_each(show_if_in_circle, &fd);
     }
     show_trees(fd);
+}
+
+void weft_dump(int fd)
+{
+    static const char nothing[] = "weft: no run on this thread\n";
+    if (!wf_sched_is_open()) {
+        wf_os_say(fd, nothing, sizeof nothing - 1);
+        return;
+    }
+    wf_dump_here(fd);
+    if (wf_group) wf_workers_dump(fd);
 }

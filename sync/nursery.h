@@ -23,7 +23,8 @@ enum {
     WF_N_STOPPED_OUTSIDE = 8, /* a child or the body was, by an outer scope */
     WF_N_STOPPED_HERE = 16,   /* ... by this nursery's own cancellation */
     WF_N_SEALED = 32,         /* owns nothing any more, and never will */
-    WF_N_RUNTIME = 64         /* of no fiber: the background set */
+    WF_N_RUNTIME = 64,        /* of no fiber: the background set */
+    WF_N_AWAY = 128           /* of no fiber: around a child from elsewhere */
 };
 
 /* Parked in the close of the nursery that is the object. */
@@ -48,6 +49,11 @@ void wf_nursery_hand_on(weft_nursery *n);
 int wf_spawn_at_limit(weft_nursery *n, weft_fn fn, void *arg,
                       const weft_spawn_opts *o, const char *file, int line,
                       struct wf_child **ret_child);
+
+/* For a nursery that a child from elsewhere has to itself: spawns that, which is
+ * called `as` it is there. */
+int wf_spawn_there(weft_nursery *n, weft_fn fn, void *arg,
+                   const weft_spawn_opts *o, const weft_fiber *as);
 
 /* Closes it if the body is over, as the caller knows, and all children. */
 void wf_nursery_over(weft_nursery *n);

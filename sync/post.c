@@ -11,6 +11,7 @@
 #include "runtime/os.h"
 #include "runtime/park.h"
 #include "runtime/remote.h"
+#include "sync/run.h"
 
 struct posted {
     struct wf_message message;
@@ -47,12 +48,12 @@ void weft_remote_unref(weft_remote *r)
 }
 
 /* m is of so many octets, or NULL. */
-static int put(weft_remote *r, struct wf_message *m, size_t bytes)
+static int put(struct wf_inbox *b, struct wf_message *m, size_t bytes)
 {
     if (!m) return -ENOMEM;
-    if (wf_inbox_put(inbox_of(r), m)) return 0;
+    if (wf_inbox_put(b, m)) return 0;
     wf_shared_free(m, bytes);
-    return wf_inbox_is_left(inbox_of(r)) ? -EPERM : -ESHUTDOWN;
+    return wf_inbox_is_left(b) ? -EPERM : -ESHUTDOWN;
 }
 
 static void call(struct wf_message *m)
@@ -68,7 +69,7 @@ int weft_post(weft_remote *r, void (*fn)(void *arg), void *arg)
 {
     struct posted *p = wf_shared_alloc(sizeof *p);
     if (p) *p = (struct posted){{.deliver = call}, fn, arg};
-    return put(r, p ? &p->message : NULL, sizeof *p);
+    return put(inbox_of(r), p ? &p->message : NULL, sizeof *p);
 }
 
 static void shut_down(struct wf_message *m)
@@ -80,7 +81,12 @@ static void shut_down(struct wf_message *m)
 
 int weft_remote_shutdown(weft_remote *r, int code)
 {
+    return wf_shut_down_from_elsewhere(inbox_of(r), code);
+}
+
+int wf_shut_down_from_elsewhere(struct wf_inbox *b, int code)
+{
     struct shutdown *s = wf_shared_alloc(sizeof *s);
     if (s) *s = (struct shutdown){{.deliver = shut_down}, code};
-    return put(r, s ? &s->message : NULL, sizeof *s);
+    return put(b, s ? &s->message : NULL, sizeof *s);
 }

@@ -16,7 +16,7 @@
 
 #include "reactor/reactor.h"
 #include "runtime/clock.h"
-#include "sync/child.h"
+#include "sync/away.h"
 
 /* ---- causes ------------------------------------------------------------- */
 
@@ -36,8 +36,10 @@ static bool refresh_one(weft_scope *s)
     if (cause == s->cause_) return false;
     bool was = s->cause_ != NULL;
     s->cause_ = cause;
-    if (was == (cause != NULL)) return true;
     struct wf_child *c = wf_scope_child(s);
+    if (c && __builtin_expect(c->fiber.marks & WF_C_AWAY, 0))
+        wf_away_refreshed(c);
+    if (was == (cause != NULL)) return true;
     if (c && c->scope == s) wf_set_cancelled(&c->fiber, cause != NULL);
     return true;
 }
@@ -275,6 +277,17 @@ void wf_scope_cancel(weft_scope *s, weft_reason_kind kind, int code,
     if (s->flags_ & WF_S_BEGUN) refresh(s);
 }
 
+void wf_scope_mirror(weft_scope *s, const weft_reason *why)
+{
+    if (why) {
+        s->flags_ |= WF_S_CANCELLED;
+        s->reason_ = *why;
+    } else {
+        s->flags_ &= ~(unsigned)WF_S_CANCELLED;
+    }
+    refresh(s);
+}
+
 void wf_child_cancel(struct wf_child *c, weft_reason *at, weft_reason why)
 {
     weft_scope *base = wf_base(c);
@@ -352,16 +365,21 @@ const weft_reason *weft_cancel_reason(void)
     return f ? wf_child_of(f)->scope->cause_ : NULL;
 }
 
-weft_time weft_deadline(void)
+weft_time wf_scope_deadline(const weft_scope *s)
 {
-    weft_fiber *f = wf_self();
-    if (!f) return WEFT_FOREVER;
-    if (f->cancelled) return INT64_MIN;
     weft_time earliest = WEFT_FOREVER;
-    for (const weft_scope *s = wf_child_of(f)->scope; s; s = s->parent_) {
+    for (; s; s = s->parent_) {
         if (!(s->flags_ & WF_S_BASE) && s->deadline_ < earliest)
             earliest = s->deadline_;
         if (s->flags_ & WEFT_SHIELD_) break;
     }
     return earliest;
+}
+
+weft_time weft_deadline(void)
+{
+    weft_fiber *f = wf_self();
+    if (!f) return WEFT_FOREVER;
+    if (f->cancelled) return INT64_MIN;
+    return wf_scope_deadline(wf_child_of(f)->scope);
 }

@@ -7,7 +7,25 @@
  */
 #include <string.h>
 
+#include "sync/away.h"
 #include "sync/nursery.h"
+
+/* ---- which worker ------------------------------------------------------- */
+
+static unsigned workers(void)
+{
+    return wf_group ? wf_group->count : 1;
+}
+
+/* The caller asked for a worker. 0, or there is none such. */
+__attribute__((cold, noinline)) static int
+no_such_worker(int worker, const char *file, int line)
+{
+    return wf_misuse(-EINVAL,
+                     "spawn at %s:%d: there is no worker %d: they are numbered "
+                     "from 1 to %u",
+                     file, line, worker, workers());
+}
 
 /* ---- spawning ----------------------------------------------------------- */
 
@@ -31,6 +49,8 @@ static inline int may_spawn(weft_nursery *n, const weft_spawn_opts *o,
         !wf_scope_is_here(&n->scope_))
         return closed(n, file, line);
     if (!o) return 0;
+    if (o->worker < WEFT_ANY_WORKER || o->worker > (int)workers())
+        return no_such_worker(o->worker, file, line);
     if (o->unless_cancelled && n->scope_.cause_) return -ECANCELED;
     if (o->doneq && !o->task)
         return wf_misuse(-EINVAL,
@@ -59,6 +79,29 @@ static struct wf_child *new_child(weft_nursery *n, const weft_spawn_opts *o,
     return c;
 }
 
+/* Says where c is to run, before it is counted. 0 or -ENOMEM. */
+static int set_worker(struct wf_child *c, int worker)
+{
+    if (worker == WEFT_ANY_WORKER) {
+        c->fiber.marks |= WF_C_SPARE;
+        return 0;
+    }
+    unsigned seat = (unsigned)worker - 1;
+    return !wf_group || seat == wf_worker ? 0 : wf_away_prepare(c, seat);
+}
+
+static void start_as_asked(struct wf_child *c)
+{
+    if (c->fiber.marks & WF_C_AWAY) {
+        wf_away_send(c);
+    } else if (c->fiber.marks & WF_C_SPARE) {
+        wf_fiber_start_spare(&c->fiber);
+        if (wf_group_has_idle()) wf_share_spares();
+    } else {
+        wf_fiber_start(&c->fiber);
+    }
+}
+
 static void start_child(weft_nursery *n, struct wf_child *c,
                         const weft_spawn_opts *o)
 {
@@ -69,7 +112,10 @@ static void start_child(weft_nursery *n, struct wf_child *c,
     if (parent && wf_child_self()->locals)
         c->locals = wf_locals_inherit(wf_child_self()->locals);
     if (o && o->task) wf_task_begin(o->task, &c->fiber, o);
-    wf_fiber_start(&c->fiber);
+    if (o && o->worker)
+        start_as_asked(c);
+    else
+        wf_fiber_start(&c->fiber);
 }
 
 /* A copied argument waits in the block if it is small, else on the stack. */
@@ -100,6 +146,7 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
                             "spawn: no memory for a fiber and its stack");
     c->u.start.fn = fn;
     err = set_argument(c, arg, val, len);
+    if (err == 0 && o && o->worker) err = set_worker(c, o->worker);
     if (err < 0) {
         wf_fiber_drop(&c->fiber);
         return err;
@@ -107,6 +154,15 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
     start_child(n, c, o);
     if (ret_child) *ret_child = c;
     return 0;
+}
+
+int wf_spawn_there(weft_nursery *n, weft_fn fn, void *arg,
+                   const weft_spawn_opts *o, const weft_fiber *as)
+{
+    struct wf_child *c;
+    int err = spawn(n, fn, arg, NULL, 0, o, as->file, as->line, &c);
+    if (err == 0) c->fiber.id = as->id;
+    return err;
 }
 
 /* What is posted to a run may spawn there, though it is in no fiber. */
@@ -159,9 +215,10 @@ int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
     return err < 0 ? err : spawn(n, fn, NULL, val, len, o, file, line, NULL);
 }
 
-int wf_child_start_main(weft_nursery *root, weft_fn fn, void *arg)
+int wf_child_start_main(weft_nursery *root, const char *name, weft_fn fn,
+                        void *arg)
 {
-    static const weft_spawn_opts named = {.name = "main"};
+    const weft_spawn_opts named = {.name = name};
     *root = (weft_nursery){.scope_ = {.flags_ = WF_S_NURSERY | WF_S_BEGUN,
                                       .deadline_ = WEFT_FOREVER},
                            .state_ = WF_N_OPEN};

@@ -8,6 +8,7 @@
  * nothing but the child's end can end the wait: whatever it says then, that it
  * is ready is not believed, since it is on its way out.
  */
+#include "sync/away.h"
 #include "sync/nursery.h"
 
 struct starting {
@@ -83,19 +84,29 @@ int weft_start_(const char *file, int line, weft_nursery *n, weft_fn fn,
 
 /* ---- the child ---------------------------------------------------------- */
 
+void wf_started(weft_fiber *f, void *value)
+{
+    struct weft_attached_ **at = wf_attached(f, WF_A_STARTING);
+    struct starting *s = (struct starting *)(void *)*at;
+    if (!s) return;
+    f->marks |= WF_C_STARTED;
+    if (s->passed_on || s->over) return;
+    *at = s->attached.next_;
+    s->value = value;
+    wf_wake(s->starter, 0);
+}
+
 int weft_started(void *value)
 {
     weft_fiber *f = wf_self();
     if (!f) return wf_misuse(-EPERM, "weft_started outside a fiber");
     if (f->marks & WF_C_STARTED) return -EALREADY;
-    struct weft_attached_ **at = wf_attached(f, WF_A_STARTING);
-    struct starting *s = (struct starting *)(void *)*at;
-    if (!s) return 0;
-    f->marks |= WF_C_STARTED;
-    if (s->passed_on || s->over) return 0;
-    *at = s->attached.next_;
-    s->value = value;
-    wf_wake(s->starter, 0);
+    if (f->nursery->state_ & WF_N_AWAY) {
+        f->marks |= WF_C_STARTED;
+        wf_away_started(f, value);
+    } else {
+        wf_started(f, value);
+    }
     return 0;
 }
 

@@ -19,7 +19,7 @@ seams() {
     case $1 in
     reactor) echo 'runtime/(park|driver|clock|os|assert|list|leaks|stats|annotate|random|fork)\.h' ;;
     sync) echo "$(seams reactor)|runtime/(crash|buffer|remote)\.h|reactor/(reactor|timer|signals)\.h" ;;
-    exec) echo "$(seams sync)|runtime/os_(file|thread)\.h|sync/run\.h" ;;
+    exec) echo "$(seams sync)|runtime/os_(file|thread)\.h|sync/(run|group)\.h" ;;
     bench) echo '\.\./runtime/switch\.h' ;; # the one that measures it raw
     *) echo 'none' ;;
     esac

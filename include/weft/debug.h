@@ -28,8 +28,12 @@ WEFT_BEGIN_DECLS
  * those that wait for each other in a circle, which none of them can end: for
  * a mutex that another one holds, or in the close of a nursery for a child.
  * Then come all, each under its nursery, the oldest first; one of a circle is
- * only named there. Allocates nothing, and may be called from anywhere in the
- * thread, also outside a fiber.
+ * only named there. May be called from anywhere in the thread, also outside a
+ * fiber; allocates nothing, in a run of one worker.
+ *
+ * Of a run of several (weft/workers.h) this is the caller's worker. The others
+ * write theirs to a copy of `fd`, one after the other, each when it next takes
+ * its messages: one that computes is late, and when the run is over none does.
  */
 WEFT_API void weft_dump(int fd);
 

@@ -88,6 +88,8 @@ struct weft_nursery {
     weft_nursery_opts opts_;
 };
 
+enum { WEFT_ANY_WORKER = -1 };
+
 typedef struct weft_task weft_task;   /* weft/task.h */
 typedef struct weft_doneq weft_doneq; /* weft/task.h */
 
@@ -100,6 +102,8 @@ typedef struct weft_spawn_opts {
     bool daemon;           /* cancelled, without a trace in the result of close,
                               when only daemons are left */
     bool unless_cancelled; /* -ECANCELED instead of starting cancelled */
+    int worker;            /* where it runs (weft/workers.h): 0: here; k: worker
+                              k; WEFT_ANY_WORKER: where there is time for it */
 } weft_spawn_opts;
 
 /**
@@ -157,7 +161,7 @@ WEFT_MUST int weft_spawn_(const char *file, int line, weft_nursery *n,
 
 /**
  * The same with options. -ECANCELED too, if unless_cancelled was asked;
- * -EINVAL: a doneq without a task.
+ * -EINVAL: a doneq without a task, or no such worker.
  */
 #define weft_spawn_ex(...) /* (n, fn, arg, o) */                               \
     weft_spawn_ex_(__FILE__, __LINE__, __VA_ARGS__)

@@ -13,7 +13,9 @@
  *     }
  *
  * weft_run makes a scheduler on this thread, runs one fiber in it, and returns
- * that fiber's result when it and all it started have ended. Nothing process-
+ * that fiber's result when it and all it started have ended. With more than one
+ * worker there is a scheduler on as many threads (weft/workers.h), and main's is
+ * this one: what is said here of the thread holds for each. Nothing process-
  * wide is changed but what is said here: a handler for SIGSEGV and SIGBUS that
  * reports stack overflows and then does what was done before, taken out again
  * at the end; with handle_signals those of SIGINT and SIGTERM; and with a
@@ -65,7 +67,11 @@ typedef struct weft_run_opts {
     weft_on_deadlock on_deadlock;
     bool no_crash_report; /* leave SIGSEGV and SIGBUS alone */
     weft_time spin;       /* poll this long before sleeping; 0: do not */
+    int workers;          /* threads that run fibers (weft/workers.h); 0: one,
+                             the caller's; WEFT_WORKER_PER_CORE */
 } weft_run_opts;
+
+enum { WEFT_WORKER_PER_CORE = -1 }; /* as many as the process may use */
 
 /**
  * Runs fn(arg) as the main fiber. `o` may be NULL.
@@ -75,8 +81,9 @@ typedef struct weft_run_opts {
  * deadlock, in which every fiber waited for another one (the report is on
  * standard error; another one that nothing is left to cancel against aborts).
  * -EBUSY: called inside a run, or SIGINT or SIGTERM is another run's already.
- * -ENOMEM, -EMFILE, -EAGAIN (no timer for the watchdog): the scheduler could
- * not be made. After a failure weft_last_error() is that of
+ * -EINVAL: several workers on a virtual clock, or more than 1,024.
+ * -ENOMEM, -EMFILE, -EAGAIN (no thread, no timer for the watchdog): the
+ * schedulers could not be made. After a failure weft_last_error() is that of
  * main, until the thread's next one.
  */
 WEFT_MUST int weft_run(weft_fn fn, void *arg, const weft_run_opts *o);
@@ -86,7 +93,7 @@ WEFT_MUST int weft_run(weft_fn fn, void *arg, const weft_run_opts *o);
  * weft_run returns if that is what ended main. From inside the run only; from
  * other threads it is weft_remote_shutdown (weft/post.h).
  *
- * Returns 0, or -EPERM outside a run.
+ * Returns 0; -EPERM outside a run; from another worker than main's also -ENOMEM.
  */
 WEFT_API int weft_shutdown(int code);
 

@@ -34,6 +34,10 @@ typedef struct weft_stats {
 
 WEFT_API void weft_stats_read(weft_stats *ret_stats);
 
+/** Adds each counter of `more` to that of *sum: for all workers together
+ *  (weft/workers.h). */
+WEFT_API void weft_stats_add(weft_stats *sum, const weft_stats *more);
+
 WEFT_END_DECLS
 
 #endif
