@@ -79,12 +79,14 @@ int weft_run(weft_fn fn, void *arg, const weft_run_opts *o)
     if (o->workers < WEFT_WORKER_PER_CORE || o->workers > MOST)
         return wf_misuse(-EINVAL, "weft_run: %d workers: there can be 1 to %d",
                          o->workers, MOST);
-    unsigned count =
-        o->workers < 0 ? wf_os_cores() : o->workers ? (unsigned)o->workers : 1;
+    unsigned count = o->workers < 0 ? wf_os_cores()
+                     : o->workers   ? (unsigned)o->workers
+                                    : 1;
     if (count == 1) return wf_run_first(fn, arg, o, NULL);
     if (o->virtual_clock)
-        return wf_misuse(-EINVAL, "weft_run: a virtual clock is one thread's, "
-                                  "and here are %u",
+        return wf_misuse(-EINVAL,
+                         "weft_run: a virtual clock is one thread's, "
+                         "and here are %u",
                          count);
     return run_several(fn, arg, o, count);
 }

@@ -32,14 +32,14 @@
 
 struct wf_away {
     struct wf_message trip, word, ready;
-    unsigned home, abroad;   /* seats */
-    struct wf_child *child;  /* at home */
-    bool word_out, stale;    /* at home: it is on its way; and not the last */
-    bool back;               /* at home: the trip is over */
-    bool refused;            /* there was no memory abroad */
-    bool ended;              /* abroad: the child has */
-    bool returned;           /* abroad: its function has */
-    bool cancelled;          /* what the word says, and why: */
+    unsigned home, abroad;  /* seats */
+    struct wf_child *child; /* at home */
+    bool word_out, stale;   /* at home: it is on its way; and not the last */
+    bool back;              /* at home: the trip is over */
+    bool refused;           /* there was no memory abroad */
+    bool ended;             /* abroad: the child has */
+    bool returned;          /* abroad: its function has */
+    bool cancelled;         /* what the word says, and why: */
     weft_reason reason;
     weft_fn fn;
     void *arg;

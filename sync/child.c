@@ -133,13 +133,21 @@ void wf_nursery_daemons_left(weft_nursery *n)
         wf_scope_cancel(&n->scope_, WEFT_R_DAEMON, 0, 0, NULL);
 }
 
+__attribute__((cold, noinline)) static void
+over_without_a_closer(weft_nursery *n)
+{
+    if (n->state_ & WF_N_RUNTIME)
+        wf_background_is_idle();
+    else
+        wf_away_over(n); /* and it is gone */
+}
+
 void wf_nursery_over(weft_nursery *n)
 {
     if (n->live_ || n->reserved_) return;
     n->state_ |= WF_N_CLOSED;
     if (n->closer_) wf_wake(n->closer_, 0);
-    if (n->state_ & WF_N_RUNTIME) wf_background_is_idle();
-    if (n->state_ & WF_N_AWAY) wf_away_over(n); /* and it is gone */
+    if (n->state_ & (WF_N_RUNTIME | WF_N_AWAY)) over_without_a_closer(n);
 }
 
 static void check_all_ended(const struct wf_child *c, const char *who)
@@ -241,12 +249,14 @@ void wf_child_run(weft_fiber *f)
     weft_fn fn = c->u.start.fn;
     void *arg = c->u.start.arg;
     _Alignas(16) char copy[WF_SMALL_COPY];
-    if (f->marks & WF_C_COPIED) {
-        memcpy(copy, &f->waiter, sizeof copy);
-        f->waiter = wf_waiter_of(f);
-        arg = copy;
+    if (f->marks & (WF_C_COPIED | WF_C_SPARE)) {
+        if (f->marks & WF_C_COPIED) {
+            memcpy(copy, &f->waiter, sizeof copy);
+            f->waiter = wf_waiter_of(f);
+            arg = copy;
+        }
+        if (wf_group_has_idle()) wf_share_spares();
     }
-    if (f->marks & WF_C_SPARE && wf_group_has_idle()) wf_share_spares();
     c->u.timer = (struct wf_timer){0};
     finish(c, fn(arg));
 }

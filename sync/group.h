@@ -21,7 +21,7 @@
 #include "runtime/remote.h"
 
 struct wf_seat { /* of one worker */
-    int idle; /* atomic: it sleeps, and nobody has sent it work */
+    int idle;    /* atomic: it sleeps, and nobody has sent it work */
     char apart[64];
     struct wf_inbox *inbox; /* NULL: it has not come, or will not */
     bool at_rest;           /* changed by its worker, under the lock */

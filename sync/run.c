@@ -38,7 +38,7 @@ struct run {
     int rc;
     weft_time drain, grace;
     weft_on_deadlock on_deadlock;
-    weft_scope root; /* main's outermost scope: cancelled, all of it is */
+    weft_scope root;      /* main's outermost scope: cancelled, all of it is */
     weft_nursery nursery; /* of everything here */
     struct wf_run_guest *guests;
     int signal_seen; /* SIGINT or SIGTERM, handled by the run; atomic */
@@ -168,7 +168,7 @@ static bool stuck(void)
 int weft_shutdown(int code)
 {
     if (!run_here) return wf_misuse(-EPERM, "weft_shutdown: no run here");
-    if (wf_group && wf_worker != 0) 
+    if (wf_group && wf_worker != 0)
         return wf_shut_down_from_elsewhere(wf_group->seats[0].inbox, code);
     wf_scope_cancel(&run_here->root, WEFT_R_SHUTDOWN, code, weft_fiber_id(),
                     "shutdown");

@@ -102,8 +102,8 @@ static void start_as_asked(struct wf_child *c)
     }
 }
 
-static void start_child(weft_nursery *n, struct wf_child *c,
-                        const weft_spawn_opts *o)
+__attribute__((always_inline)) static inline void
+start_child(weft_nursery *n, struct wf_child *c, const weft_spawn_opts *o)
 {
     const weft_fiber *parent = wf_self();
     wf_base_begin(c, &n->scope_);
@@ -134,9 +134,10 @@ static int set_argument(struct wf_child *c, void *arg, const void *val,
     return 0;
 }
 
-static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
-                        size_t len, const weft_spawn_opts *o, const char *file,
-                        int line, struct wf_child **ret_child)
+__attribute__((always_inline)) static inline int
+spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val, size_t len,
+      const weft_spawn_opts *o, const char *file, int line,
+      struct wf_child **ret_child)
 {
     int err = may_spawn(n, o, file, line);
     if (err < 0) return err;
@@ -156,11 +157,20 @@ static inline int spawn(weft_nursery *n, weft_fn fn, void *arg, const void *val,
     return 0;
 }
 
+/* The usual, without options, has a copy of the above to itself. */
+__attribute__((noinline)) static int
+spawn_as(weft_nursery *n, weft_fn fn, void *arg, const void *val, size_t len,
+         const weft_spawn_opts *o, const char *file, int line,
+         struct wf_child **ret_child)
+{
+    return spawn(n, fn, arg, val, len, o, file, line, ret_child);
+}
+
 int wf_spawn_there(weft_nursery *n, weft_fn fn, void *arg,
                    const weft_spawn_opts *o, const weft_fiber *as)
 {
     struct wf_child *c;
-    int err = spawn(n, fn, arg, NULL, 0, o, as->file, as->line, &c);
+    int err = spawn_as(n, fn, arg, NULL, 0, o, as->file, as->line, &c);
     if (err == 0) c->fiber.id = as->id;
     return err;
 }
@@ -198,7 +208,7 @@ int weft_spawn_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
 {
     wf_spawn_begin(o);
     int err = admit(n);
-    return err < 0 ? err : spawn(n, fn, arg, NULL, 0, o, file, line, NULL);
+    return err < 0 ? err : spawn_as(n, fn, arg, NULL, 0, o, file, line, NULL);
 }
 
 int weft_spawn_copy_(const char *file, int line, weft_nursery *n, weft_fn fn,
@@ -212,7 +222,7 @@ int weft_spawn_copy_ex_(const char *file, int line, weft_nursery *n, weft_fn fn,
 {
     wf_spawn_begin(o);
     int err = admit(n);
-    return err < 0 ? err : spawn(n, fn, NULL, val, len, o, file, line, NULL);
+    return err < 0 ? err : spawn_as(n, fn, NULL, val, len, o, file, line, NULL);
 }
 
 int wf_child_start_main(weft_nursery *root, const char *name, weft_fn fn,
@@ -223,7 +233,7 @@ int wf_child_start_main(weft_nursery *root, const char *name, weft_fn fn,
                                       .deadline_ = WEFT_FOREVER},
                            .state_ = WF_N_OPEN};
     root->errors_end_ = &root->errors_;
-    return spawn(root, fn, arg, NULL, 0, &named, NULL, 0, NULL);
+    return spawn_as(root, fn, arg, NULL, 0, &named, NULL, 0, NULL);
 }
 
 /* ---- spawning with a limit ---------------------------------------------- */
@@ -259,7 +269,7 @@ int wf_spawn_at_limit(weft_nursery *n, weft_fn fn, void *arg,
         if (err < 0) return err;
         n->reserved_--;
     }
-    err = spawn(n, fn, arg, NULL, 0, o, file, line, ret_child);
+    err = spawn_as(n, fn, arg, NULL, 0, o, file, line, ret_child);
     if (err < 0 && waited) {
         wf_nursery_hand_on(n);
         if (n->state_ & WF_N_BODY_OVER) {

@@ -34,7 +34,8 @@ static long seat_number(const void *object)
 
 static const struct wf_wait_kind for_work = {.name = "work for worker",
                                              .number = seat_number},
-                                 for_end = {.name = "end of the others, for worker",
+                                 for_end = {.name =
+                                                "end of the others, for worker",
                                             .number = seat_number};
 
 static struct wf_seat *seat_here(void)

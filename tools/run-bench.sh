@@ -16,7 +16,7 @@ export QUICK
 # The servers' benchmarks come last: churn leaves ports behind that keep the
 # kernel busy a minute later.
 order='switch yield spawn structured pingpong chan select mutex threads timer
-       skynet sleepers memory offload http echo'
+       skynet sleepers memory offload workers http echo'
 
 BENCH_JSON=$out/bench.json
 export BENCH_JSON
@@ -47,6 +47,17 @@ for program in "$out"/bench/bench_*; do
     done
     if [ -z "$known" ]; then run "$program"; fi
 done
+
+# Beside bench_workers, where there is Go.
+echo
+if command -v go >/dev/null 2>&1; then
+    $limit go run "$(dirname "$0")/../bench/workers.go" || {
+        echo "  FAILED: workers.go ended with $?"
+        failed="$failed workers.go"
+    }
+else
+    echo "skip Go beside bench_workers: no go here"
+fi
 
 echo
 echo "$(($(date +%s) - started)) seconds; all figures: $BENCH_JSON"
