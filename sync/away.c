@@ -101,7 +101,7 @@ static void arrive(struct wf_message *m)
                                .stack_size = a->stack_bytes};
     a->trip.deliver = come_back;
     open_there(a);
-    int err = wf_spawn_there(&a->there, run_it, a, &o, &c->fiber);
+    int err = wf_spawn_there(&a->there, run_it, a, &o, c);
     if (err == 0) return;
     wf_scope_unlink(&a->there.scope_);
     a->refused = a->ended = true;

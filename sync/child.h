@@ -286,6 +286,11 @@ void wf_owned_close(void); /* the thread's table, at the end of the run */
 struct wf_binding *wf_locals_inherit(struct wf_binding *b);
 void wf_locals_drop(struct wf_child *c);
 
+/* A list of its own, of those of *b that threads may share; b may be another
+ * thread's, which does not let go of it meanwhile. 0 or -ENOMEM. */
+int wf_locals_share(const struct wf_binding *b, struct wf_binding **ret);
+void wf_locals_forget(struct wf_binding *b);
+
 /* ---- timed.c ------------------------------------------------------------ */
 
 /* f has had to do without the thread for so long. */

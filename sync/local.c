@@ -16,7 +16,7 @@
 struct bound { /* a value */
     const weft_key *key;
     void *value;
-    unsigned count;
+    unsigned count; /* atomic, if its key is shared by threads */
 };
 
 struct wf_binding {
@@ -35,11 +35,44 @@ struct slot {
 
 /* ---- counting ----------------------------------------------------------- */
 
+static bool is_shared(const weft_key *k)
+{
+    return k->flags & WEFT_KEY_SHARE_THREADS;
+}
+
+static struct bound *bound_new(const weft_key *k, void *value)
+{
+    struct bound *v =
+        is_shared(k) ? wf_shared_alloc(sizeof *v) : wf_alloc(sizeof *v);
+    if (v) *v = (struct bound){k, value, 1};
+    return v;
+}
+
+static void bound_free(struct bound *v)
+{
+    if (v && is_shared(v->key))
+        wf_shared_free(v, sizeof *v);
+    else
+        wf_free(v, sizeof *v);
+}
+
+static struct bound *bound_hold(struct bound *v)
+{
+    if (is_shared(v->key))
+        __atomic_add_fetch(&v->count, 1, __ATOMIC_RELAXED);
+    else
+        v->count++;
+    return v;
+}
+
 static void bound_drop(struct bound *v)
 {
-    if (--v->count > 0) return;
+    unsigned left = is_shared(v->key)
+                        ? __atomic_sub_fetch(&v->count, 1, __ATOMIC_ACQ_REL)
+                        : --v->count;
+    if (left > 0) return;
     if (v->key->drop) v->key->drop(v->value);
-    wf_free(v, sizeof *v);
+    bound_free(v);
 }
 
 static void binding_drop(struct wf_binding *b)
@@ -103,13 +136,12 @@ void wf_locals_drop(struct wf_child *c)
 static int push(struct wf_child *c, const weft_key *k, void *value)
 {
     struct wf_binding *b = wf_alloc(sizeof *b);
-    struct bound *v = wf_alloc(sizeof *v);
+    struct bound *v = bound_new(k, value);
     if (!b || !v) {
         wf_free(b, sizeof *b);
-        wf_free(v, sizeof *v);
+        bound_free(v);
         return -ENOMEM;
     }
-    *v = (struct bound){k, value, 1};
     *b = (struct wf_binding){c->locals, v, c->fiber.id, 1};
     c->locals = b;
     return 0;
@@ -126,12 +158,32 @@ static int copy_until(const struct wf_binding *b, const struct wf_binding *end,
             binding_drop(*ret);
             return -ENOMEM;
         }
-        *copy = (struct wf_binding){NULL, b->bound, b->owner, 1};
-        copy->bound->count++;
+        *copy = (struct wf_binding){NULL, bound_hold(b->bound), b->owner, 1};
         *at = copy;
         at = &copy->next;
     }
     return 0;
+}
+
+int wf_locals_share(const struct wf_binding *b, struct wf_binding **ret)
+{
+    *ret = NULL;
+    for (struct wf_binding **at = ret; b; b = b->next) {
+        if (!is_shared(b->bound->key)) continue;
+        int err = copy_until(b, b->next, at);
+        if (err < 0) {
+            binding_drop(*ret);
+            *ret = NULL;
+            return err;
+        }
+        at = &(*at)->next;
+    }
+    return 0;
+}
+
+void wf_locals_forget(struct wf_binding *b)
+{
+    binding_drop(b);
 }
 
 /* Where in the list of c the latest own binding of k is, and whether all in

@@ -51,9 +51,9 @@ int wf_spawn_at_limit(weft_nursery *n, weft_fn fn, void *arg,
                       struct wf_child **ret_child);
 
 /* For a nursery that a child from elsewhere has to itself: spawns that, which is
- * called `as` it is there. */
+ * what `as` is for its own thread. */
 int wf_spawn_there(weft_nursery *n, weft_fn fn, void *arg,
-                   const weft_spawn_opts *o, const weft_fiber *as);
+                   const weft_spawn_opts *o, const struct wf_child *as);
 
 /* Closes it if the body is over, as the caller knows, and all children. */
 void wf_nursery_over(weft_nursery *n);

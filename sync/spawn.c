@@ -79,15 +79,23 @@ static struct wf_child *new_child(weft_nursery *n, const weft_spawn_opts *o,
     return c;
 }
 
-/* Says where c is to run, before it is counted. 0 or -ENOMEM. */
+/* Says where c is to run, before it is counted. Of its parent's locals it sees
+ * the same wherever that is. 0 or -ENOMEM. */
 static int set_worker(struct wf_child *c, int worker)
 {
+    if (wf_self() && wf_child_self()->locals) {
+        int err = wf_locals_share(wf_child_self()->locals, &c->locals);
+        if (err < 0) return err;
+    }
     if (worker == WEFT_ANY_WORKER) {
         c->fiber.marks |= WF_C_SPARE;
         return 0;
     }
     unsigned seat = (unsigned)worker - 1;
-    return !wf_group || seat == wf_worker ? 0 : wf_away_prepare(c, seat);
+    if (!wf_group || seat == wf_worker) return 0;
+    int err = wf_away_prepare(c, seat);
+    if (err < 0) wf_locals_forget(c->locals);
+    return err;
 }
 
 static void start_as_asked(struct wf_child *c)
@@ -109,7 +117,7 @@ start_child(weft_nursery *n, struct wf_child *c, const weft_spawn_opts *o)
     wf_base_begin(c, &n->scope_);
     n->live_++;
     if (c->fiber.marks & WF_C_DAEMON) n->daemons_++;
-    if (parent && wf_child_self()->locals)
+    if (parent && wf_child_self()->locals && !(o && o->worker))
         c->locals = wf_locals_inherit(wf_child_self()->locals);
     if (o && o->task) wf_task_begin(o->task, &c->fiber, o);
     if (o && o->worker)
@@ -167,12 +175,20 @@ spawn_as(weft_nursery *n, weft_fn fn, void *arg, const void *val, size_t len,
 }
 
 int wf_spawn_there(weft_nursery *n, weft_fn fn, void *arg,
-                   const weft_spawn_opts *o, const weft_fiber *as)
+                   const weft_spawn_opts *o, const struct wf_child *as)
 {
+    struct wf_binding *locals;
     struct wf_child *c;
-    int err = spawn_as(n, fn, arg, NULL, 0, o, as->file, as->line, &c);
-    if (err == 0) c->fiber.id = as->id;
-    return err;
+    int err = wf_locals_share(as->locals, &locals);
+    if (err < 0) return err;
+    err = spawn_as(n, fn, arg, NULL, 0, o, as->fiber.file, as->fiber.line, &c);
+    if (err < 0) {
+        wf_locals_forget(locals);
+        return err;
+    }
+    c->fiber.id = as->fiber.id;
+    c->locals = locals;
+    return 0;
 }
 
 /* What is posted to a run may spawn there, though it is in no fiber. */

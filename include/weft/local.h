@@ -25,13 +25,17 @@
 WEFT_BEGIN_DECLS
 
 enum {
-    WEFT_KEY_PRIVATE = 1 /* not inherited: unset in every child */
+    WEFT_KEY_PRIVATE = 1,      /* not inherited: unset in every child */
+    WEFT_KEY_SHARE_THREADS = 2 /* the value may be used by several threads at
+                                  a time: those too inherit it that are spawned
+                                  for a worker (weft_spawn_opts.worker) */
 };
 
 typedef struct weft_key {
     const char *name;
     /* Called for a bound value, once, when the last fiber that can see it has
-     * popped it or ended, by that fiber. Must not park. */
+     * popped it or ended, by that fiber; so, if threads share it, on any of
+     * them. Must not park. */
     void (*drop)(void *value);
     unsigned flags;
 } weft_key;

@@ -30,7 +30,8 @@
  * it, weft_start, tasks, names and copied arguments work, and what its parent has
  * on the stack is good as long as it runs. All that goes by message, so it takes
  * microseconds, and a child that computes hears of a cancellation when its worker
- * next takes its messages. It does not see its parent's locals (weft/local.h). If
+ * next takes its messages. Of its parent's locals it sees those that threads may
+ * share (weft/local.h), also if it stays at home. If
  * the other worker has no memory for a fiber the child runs at home, since it
  * has to run.
  *
