@@ -131,14 +131,21 @@ static int await_counted(child *c)
 
 /* ---- ending it ---------------------------------------------------------- */
 
-static pid_t whom(const child *c)
-{
-    return c->own_group ? -c->pid : c->pid;
-}
-
+/* Where the C library's vfork is a fork, the child may not have made its group
+ * yet; and later it may have left it for another one. */
 static int signal_it(child *c, int signo)
 {
-    return look(c) ? -ESRCH : wf_os_kill(whom(c), signo);
+    int err = -ESRCH;
+    if (look(c)) return err;
+    if (c->own_group) err = wf_os_kill(-c->pid, signo);
+    return err == -ESRCH ? wf_os_kill(c->pid, signo) : err;
+}
+
+/* The group, and the leader itself, who may be in another one by now. */
+static void kill_it(child *c)
+{
+    (void)signal_it(c, SIGKILL);
+    if (!look(c)) (void)wf_os_kill(c->pid, SIGKILL);
 }
 
 static int bring_down(child *c, weft_time grace)
@@ -153,7 +160,7 @@ static int bring_down(child *c, weft_time grace)
         if (look(c)) return c->ended;
         if (rc < 0) return rc;
     }
-    (void)signal_it(c, SIGKILL);
+    kill_it(c);
     return await(c);
 }
 
@@ -191,7 +198,7 @@ static void bring_down_shielded(child *c)
 static void bring_down_at_once(child *c)
 {
     siginfo_t info;
-    (void)signal_it(c, SIGKILL);
+    kill_it(c);
     (void)wf_os_waitid(c->pid, &info, WEXITED | WNOWAIT);
     (void)look(c);
 }

@@ -3,6 +3,7 @@
 #include "process.h"
 
 #include <errno.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,4 +90,14 @@ bool valgrind_is_watching(void)
 #else
     return getenv("TEST_SLOW") != NULL;
 #endif
+}
+
+bool vfork_is_a_fork(void)
+{
+    char *argv[] = {(char[]){"none"}, NULL};
+    pid_t child;
+    if (posix_spawn(&child, "/no/such/program", NULL, NULL, argv, environ) != 0)
+        return false;
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+    return true;
 }

@@ -32,4 +32,8 @@ bool a_tool_is_watching(void);
  * too many has happened, and its descriptor is closed at once. */
 bool valgrind_is_watching(void);
 
+/* Under Valgrind and in an emulator: there posix_spawn does not learn what
+ * became of the child, and returns before the program is executed. */
+bool vfork_is_a_fork(void);
+
 #endif

@@ -25,6 +25,7 @@
 #include "gate.h"
 #include "harness.h"
 #include "open.h"
+#include "process.h"
 #include "sweep.h"
 
 /* ---- what is seen of the pools ------------------------------------------- */
@@ -909,7 +910,10 @@ TEST_PLAIN(the_child_of_a_fork_has_pools_of_its_own)
         (void)kill(getpid(), SIGKILL);
     }
     CHECK_EQ(close(fds[1]), 0);
-    CHECK_EQ(read(fds[0], &rc, sizeof rc), sizeof rc);
+    ssize_t n = read(fds[0], &rc, sizeof rc);
+    if (n == 0 && vfork_is_a_fork())
+        SKIP("the emulator does not survive a new thread in the child");
+    CHECK_EQ(n, sizeof rc);
     CHECK_EQ(close(fds[0]), 0);
     CHECK_EQ(rc, 0);
     CHECK_EQ(waitpid(child, NULL, 0), child);

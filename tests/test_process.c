@@ -266,7 +266,8 @@ TEST_REAL(it_runs_where_it_is_told_to)
     CHECK_STR(want, here);
 }
 
-/* But for two that the C library keeps to itself, and makes so. */
+/* But for two that the C library keeps to itself, and makes so. In an emulator
+ * these are the two that follow them: the first are kept by the one below. */
 static const unsigned long long its_own = 3ULL << 31;
 
 static unsigned long long signals_of(const char *which)
@@ -287,7 +288,10 @@ TEST_REAL(no_signal_is_blocked_or_ignored_in_it)
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     (void)output_of(o);
     CHECK_EQ(signals_of("SigBlk:"), 0);
-    CHECK_EQ(signals_of("SigIgn:") & ~its_own, 0);
+    unsigned long long ignored = signals_of("SigIgn:") & ~its_own;
+    if (ignored == its_own << 2 && vfork_is_a_fork())
+        SKIP("the C library's own signals have other numbers in an emulator");
+    CHECK_EQ(ignored, 0);
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
     CHECK(signal(SIGUSR2, SIG_DFL) == SIG_IGN);
     CHECK(signal(SIGPIPE, SIG_DFL) == SIG_IGN);
@@ -453,7 +457,7 @@ static void fails_to_start(weft_process_opts o, int err, const char *text)
 
 TEST_REAL(a_program_that_cannot_be_executed_is_an_error_of_start_with_its_name)
 {
-    if (valgrind_is_watching()) SKIP("Valgrind makes vfork a fork");
+    if (vfork_is_a_fork()) SKIP("posix_spawn does not learn of a failed exec");
     weft_process_opts o = {.argv = WEFT_ARGV("/no/such/program")};
     fails_to_start(o, -ENOENT, "start /no/such/program");
     o.argv = WEFT_ARGV("no-such-program-anywhere");
@@ -610,6 +614,20 @@ TEST_REAL(a_signal_goes_to_the_whole_group)
     check_all_are_gone(lifeline);
     CHECK_EQ(weft_process_wait(&p), WEFT_SIGNALLED(SIGUSR1));
     CHECK_EQ(weft_process_close(&p), WEFT_SIGNALLED(SIGUSR1));
+}
+
+/* As one is that has not made its group yet. */
+TEST_REAL(one_that_has_left_its_group_empty_is_ended_all_the_same)
+{
+    weft_process p;
+    weft_process_opts o = {
+        .argv = WEFT_ARGV("/usr/bin/perl", "-e",
+                          "setpgrp(0, getpgrp(getppid())) or die; "
+                          "syswrite(STDOUT, \"\\n\"); sleep 30")};
+    if (access(o.argv[0], X_OK) < 0) SKIP("no perl");
+    start_and_hear(&p, o);
+    CHECK_EQ(weft_process_kill(&p, 1000), -EINVAL);
+    CHECK_EQ(weft_process_close(&p), WEFT_SIGNALLED(SIGTERM));
 }
 
 TEST_REAL(in_the_same_group_only_itself)

@@ -127,7 +127,8 @@ WEFT_MUST int weft_process_start(weft_process *p, const weft_process_opts *o);
 WEFT_PARKS int weft_process_wait(weft_process *p);
 
 /**
- * Sends a signal to its group, or with same_group to the process. Never parks.
+ * Sends a signal to its group; with same_group, or if nobody is in that group,
+ * to the process. Never parks.
  *
  * Returns 0; -ESRCH: it has ended; -ECHILD: as above; -EINVAL: no such signal;
  * -EPERM: it is another user's by now.
