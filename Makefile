@@ -16,6 +16,7 @@ QUICK  ?=
 VALGRIND ?= valgrind
 MEMCHECK  = $(VALGRIND) -q --leak-check=full --show-leak-kinds=all \
             --errors-for-leak-kinds=all --error-exitcode=99
+HELGRIND  = $(VALGRIND) -q --tool=helgrind --fair-sched=try --error-exitcode=99
 
 # --- platform: one file for each choice, and this is the only place to choose
 TRIPLE := $(shell $(CC) -dumpmachine)
@@ -38,7 +39,8 @@ OUT    := build/$(BUILD)-$(CCNAME)-$(SWITCH)-$(POLLER)
 # --- flags: a flavour's own come first, the caller's CFLAGS last
 FLAVOUR_release  := -O2 -g
 FLAVOUR_debug    := -O0 -g -DWEFT_DEBUG
-FLAVOUR_valgrind := -O1 -g -DWEFT_DEBUG -DWEFT_VALGRIND
+FLAVOUR_valgrind := -O1 -g -DWEFT_DEBUG -DWEFT_VALGRIND \
+                    -include runtime/helgrind.h
 FLAVOUR_asan     := -O1 -g -DWEFT_DEBUG -fsanitize=address,undefined \
                     -fno-sanitize-recover=all
 FLAVOUR_ubsan    := -O1 -g -DWEFT_DEBUG -fsanitize=undefined \
@@ -112,7 +114,8 @@ $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test suite orders memcheck cases memcases sweep sweep-here stress \
+.PHONY: all test suite orders memcheck threads helgrind cases memcases sweep \
+        sweep-here stress \
         check lint bench bench-programs examples install clean help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
@@ -152,9 +155,18 @@ orders: $(TESTS) ## the tests in ORDERS=20 orders of ready fibers
 memcheck: ## the tests under Valgrind
 	+@$(AGAIN) suite BUILD=valgrind RUNNER='$(MEMCHECK)'
 
+# Of what runs on several threads; helgrind has nothing to say about the rest.
+THREADED = $(patsubst %,$(OUT)/tests/test_%,remote post token blocking file \
+             signal process foreign_thread fork two_threads watchdog)
+threads: $(THREADED) ## the tests that have several threads
+	@echo '== $(notdir $(OUT)), several threads'
+	@TOTALS='$(TOTALS)' tools/run-tests.sh '$(RUNNER)' '$(FILTER)' $(THREADED)
+helgrind: ## the same under helgrind
+	+@$(AGAIN) threads BUILD=valgrind RUNNER='$(HELGRIND)'
+
 # Tests named by a rule of structured concurrency, such as nur_02_...
 CASES := $(patsubst %,/%_,nur spn pol sco shd cp err cln gat wai loc gen bgt \
-         clk dlk grt sem mtx cnd evb rwl chn sel fds)
+         clk dlk grt sem mtx cnd evb rwl chn sel fds blk xth)
 cases: ## the cases of the contract in all orders
 	+@$(AGAIN) orders FILTER='$(CASES)'
 memcases: ORDERS = 4

@@ -88,6 +88,22 @@ static inline void wf_note_stack_unmapped(unsigned id)
 #endif
 }
 
+/* From here to the end this thread is in code of the C library that helgrind
+ * mistakes for a fault. Nothing of ours is called in between. */
+static inline void wf_note_libc_begin(void)
+{
+#if defined(WF_VALGRIND) && defined(WEFT_VALGRIND)
+    VALGRIND_DISABLE_ERROR_REPORTING;
+#endif
+}
+
+static inline void wf_note_libc_end(void)
+{
+#if defined(WF_VALGRIND) && defined(WEFT_VALGRIND)
+    VALGRIND_ENABLE_ERROR_REPORTING;
+#endif
+}
+
 /* Octets below the stack pointer are about to be looked at, on purpose. */
 static inline void wf_note_stack_scanned(const void *low, size_t bytes)
 {

@@ -109,6 +109,14 @@ static inline bool wf_passes(void)
     return __builtin_expect(--weft_here_.credit_ >= 0, 1);
 }
 
+/* What was done took as long as so many cancel points: the fiber gives way so
+ * much sooner, at the next one if all its credit is gone. */
+static inline void wf_spend(int32_t points)
+{
+    int32_t left = weft_here_.credit_;
+    if (left > 0) weft_here_.credit_ = points < left ? left - points : 0;
+}
+
 /* Suspends the running fiber until somebody calls wf_wake, and returns the
  * result given there. The caller has passed a cancel point (weft_pass_) since
  * it last did anything else that parks, or `kind` has no abort. */
@@ -127,6 +135,9 @@ int wf_settle(void);
 
 /* A scope around f has become cancelled, or none is any more. */
 void wf_set_cancelled(weft_fiber *f, bool on);
+
+/* The number of this turn: another one when the outside has been asked. */
+uint64_t wf_turn(void);
 
 /* ---- wait queues -------------------------------------------------------- */
 

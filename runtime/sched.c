@@ -681,6 +681,11 @@ void wf_sched_close(void)
     weft_here_.run_ = 0;
 }
 
+uint64_t wf_turn(void)
+{
+    return wf_sched->turns;
+}
+
 bool wf_sched_is_open(void)
 {
     return wf_sched != NULL;

@@ -26,6 +26,7 @@
 #include <execinfo.h>
 #endif
 
+#include "runtime/annotate.h"
 #include "runtime/os.h"
 #include "runtime/sched.h"
 
@@ -129,7 +130,9 @@ static void on_timer(int signo)
              nobody_else);
 #if defined(__GLIBC__)
         void *frames[FRAMES];
+        wf_note_libc_begin();
         backtrace_symbols_fd(frames, backtrace(frames, FRAMES), 2);
+        wf_note_libc_end();
 #endif
     }
     errno = kept;
@@ -165,8 +168,11 @@ static int start_timer(int64_t limit)
     int64_t every = limit / LOOKS;
     if (every < SHORTEST_NS) every = SHORTEST_NS;
 #if defined(__GLIBC__)
-    void *frame; /* the first use allocates, which a handler must not */
+    void *frame; /* the first use allocates, which a handler must not, and has
+                    the others wait by pthread_once, unknown to helgrind */
+    wf_note_libc_begin();
     (void)backtrace(&frame, 1);
+    wf_note_libc_end();
 #endif
     int err = take_handler();
     if (err < 0) return err;

@@ -65,7 +65,10 @@ TEST_PLAIN(dlk_01_a_deadlock_over_a_mutex_is_reported)
     CHECK(strstr(e.said, "clerk"));
     CHECK(strstr(e.said, "mutex"));
     CHECK(strstr(e.said, "nursery"));
-    const char *line = strstr(e.said, "mutex");
+    char which[64];
+    (void)snprintf(which, sizeof which, "mutex %p", (void *)&ledger);
+    const char *line = strstr(e.said, which);
+    CHECK(line != NULL);
     const char *owner = strstr(line, "bookkeeper");
     CHECK(owner && owner < line + strcspn(line, "\n")); /* who holds it */
 }

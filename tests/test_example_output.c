@@ -123,6 +123,12 @@ TEST_PLAIN(subprocess_shows_how_each_program_ended)
     says_what_is_expected("subprocess");
 }
 
+TEST_PLAIN(pattern_62_process_pool_loses_a_job_with_its_worker_and_no_other)
+{
+    if (valgrind_is_watching()) SKIP("an emulator cannot execute its own kind");
+    says_what_is_expected("process_pool");
+}
+
 TEST_PLAIN(generator_shows_a_producer_that_is_closed_before_the_loop_is_left)
 {
     says_what_is_expected("generator");

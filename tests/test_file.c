@@ -247,6 +247,86 @@ TEST(a_cached_read_needs_no_thread)
     if (after != before) SKIP("this file system cannot tell what is cached");
 }
 
+/* ---- others, meanwhile --------------------------------------------------- */
+
+enum { PIECE = 64 * 1024, PIECES = 64 };
+
+static int writes_zeros(void *name)
+{
+    static const char zeros[PIECE];
+    FILE *f = fopen(in_dir(name), "w");
+    CHECK(f != NULL);
+    for (int i = 0; i < PIECES; i++)
+        CHECK_EQ(fwrite(zeros, 1, PIECE, f), PIECE);
+    return fclose(f);
+}
+
+static int counts_turns(void *arg)
+{
+    int err;
+    while ((err = weft_yield()) == 0)
+        ++*(int *)arg;
+    return err;
+}
+
+/* Reads all there is, so many octets at a time; others have that many turns. */
+static int turns_beside_reading(size_t at_a_time)
+{
+    const weft_spawn_opts o = {.daemon = true};
+    const size_t all = (size_t)PIECE * PIECES;
+    char *buf = malloc(at_a_time);
+    int rc = 0, turns = 0;
+    weft_fd fd = open_for_reading("f");
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn_ex(&n, counts_turns, &turns, &o), 0);
+        CHECK_EQ(weft_yield(), 0);
+        turns = 0;
+        for (size_t at = 0; at < all; at += at_a_time)
+            CHECK_EQ(weft_file_pread(fd, buf, at_a_time, (int64_t)at),
+                     at_a_time);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(weft_file_close(fd), 0);
+    free(buf);
+    return turns;
+}
+
+TEST(others_have_turns_by_the_octets_of_what_is_cached)
+{
+    make_dir();
+    CHECK_EQ(writes_zeros((char[]){"f"}), 0);
+    CHECK(turns_beside_reading((size_t)PIECE * PIECES) >= PIECES - 1);
+    CHECK(turns_beside_reading(4096) >= PIECES - 1);
+    remove_dir();
+}
+
+static weft_fd pieces;
+
+static int reads_a_piece(void *arg)
+{
+    char *buf = malloc(PIECE);
+    ssize_t n = weft_file_pread(pieces, buf, PIECE, *(int *)arg * PIECE);
+    free(buf);
+    return n == PIECE ? 0 : -EIO;
+}
+
+TEST(what_many_fibers_have_cached_is_not_all_copied_in_one_turn)
+{
+    int rc = 0;
+    make_dir();
+    CHECK_EQ(writes_zeros((char[]){"f"}), 0);
+    pieces = open_for_reading("f");
+    unsigned long long before = calls();
+    WEFT_NURSERY(n, rc) {
+        for (int i = 0; i < PIECES; i++)
+            CHECK_EQ(weft_spawn_copy(&n, reads_a_piece, &i, sizeof i), 0);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK(calls() - before >= PIECES / 2);
+    CHECK_EQ(weft_file_close(pieces), 0);
+    remove_dir();
+}
+
 TEST(a_fifo_is_for_the_reactor)
 {
     char buf[4];

@@ -92,6 +92,98 @@ TEST(xth_04_a_thread_s_posts_are_called_first_in_first_out)
     weft_remote_unref(here);
 }
 
+enum { STEPS = 1000 };
+
+/* Of one poster: the numbers that it posts, in their order. */
+struct line {
+    pthread_t thread;
+    weft_remote *to;
+    struct meeting *meeting;
+    struct step steps[STEPS];
+    int next;
+};
+
+static void ends_line(void *arg)
+{
+    struct line *l = arg;
+    CHECK_EQ(l->next, STEPS);
+    if (--l->meeting->left == 0) weft_event_set(&l->meeting->all);
+}
+
+static int posts_a_line(void *arg)
+{
+    struct line *l = arg;
+    for (int i = 0; i < STEPS; i++) {
+        l->steps[i] = (struct step){&l->next, i};
+        CHECK_EQ(weft_post(l->to, take_step, &l->steps[i]), 0);
+    }
+    CHECK_EQ(weft_post(l->to, ends_line, l), 0);
+    weft_remote_unref(l->to);
+    return 0;
+}
+
+static void *posts_without_a_run(void *arg)
+{
+    (void)posts_a_line(arg);
+    return NULL;
+}
+
+static void *posts_from_a_run(void *arg)
+{
+    CHECK_EQ(weft_run(posts_a_line, arg, NULL), 0);
+    return NULL;
+}
+
+TEST_REAL(xth_04_the_posts_of_each_thread_are_called_first_in_first_out)
+{
+    static struct line l[POSTERS];
+    struct meeting m = {.left = POSTERS};
+    for (int i = 0; i < POSTERS; i++) {
+        l[i].to = weft_remote_new();
+        l[i].meeting = &m;
+        thread_fn *fn = i % 2 ? posts_from_a_run : posts_without_a_run;
+        l[i].thread = start_thread(fn, &l[i]);
+    }
+    CHECK_EQ(weft_event_wait(&m.all), 0);
+    for (int i = 0; i < POSTERS; i++)
+        join_thread(l[i].thread);
+}
+
+struct burst {
+    weft_remote *to;
+    weft_event all;
+    int called;
+};
+
+static void count_burst(void *arg)
+{
+    struct burst *b = arg;
+    if (++b->called == STEPS) weft_event_set(&b->all);
+}
+
+static void *posts_a_burst(void *arg)
+{
+    struct burst *b = arg;
+    linger(5); /* it should sleep by then */
+    for (int i = 0; i < STEPS; i++)
+        CHECK_EQ(weft_post(b->to, count_burst, b), 0);
+    weft_remote_unref(b->to);
+    return NULL;
+}
+
+TEST_REAL(xth_05_a_thousand_posts_at_once_all_reach_a_run_that_sleeps)
+{
+    struct burst b = {.to = weft_remote_new()};
+    weft_stats before = stats_now();
+    pthread_t t = start_thread(posts_a_burst, &b);
+    CHECK_EQ(weft_event_wait(&b.all), 0);
+    weft_stats after = stats_now();
+    join_thread(t); /* nothing has held it up */
+    CHECK_EQ(b.called, STEPS);
+    CHECK_EQ(after.messages - before.messages, STEPS);
+    CHECK(after.wakeups - before.wakeups <= STEPS);
+}
+
 /* --- what it may do --- */
 
 static int counts(void *arg)

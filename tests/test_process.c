@@ -469,6 +469,15 @@ TEST_REAL(a_program_that_cannot_be_executed_is_an_error_of_start_with_its_name)
     fails_to_start(o, -ENOENT, "start /bin/sh in /no/such/directory");
 }
 
+TEST_REAL(so_is_one_with_arguments_that_are_too_long)
+{
+    if (valgrind_is_watching()) SKIP("Valgrind makes vfork a fork");
+    static char longest[4 << 20];
+    memset(longest, 'x', sizeof longest - 1);
+    const weft_process_opts o = {.argv = WEFT_ARGV("/bin/sh", longest)};
+    fails_to_start(o, -E2BIG, "start /bin/sh");
+}
+
 TEST_REAL(what_makes_no_sense_is_einval)
 {
     weft_process p;
