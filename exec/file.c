@@ -3,9 +3,9 @@
  * file.c - open files: in place what the cache has, on a thread the rest.
  *
  * Copying in place holds up all fibers. So it costs a fiber its credit, as
- * cancel points do; and of large pieces there is only so much in each turn of
- * the scheduler, however many fibers read: what goes beyond is for the threads,
- * to whom the way is short beside the copy.
+ * cancel points do; and there is only so much of it in each turn of the
+ * scheduler, however many fibers read: then another turn comes first, and with
+ * it the timers.
  *
  * A thread works with the number of a descriptor, and that must not become
  * another file's meanwhile. So it is held for as long (wf_fd_hold): a close
@@ -22,8 +22,7 @@
 enum {
     POINT = 1024, /* octets copied in place in the time of a cancel point */
     STEP = POINT * WF_CREDIT, /* and by one fiber before others have a turn */
-    LARGE = STEP / 4,
-    MOST_LARGE = 4 * STEP,    /* octets of large pieces in a turn */
+    IN_A_TURN = 4 * STEP, /* and by all before the outside is asked */
     MOST = 1024 * 1024 * 1024 /* in one call: its result is an int */
 };
 
@@ -98,31 +97,32 @@ static int do_read(void *arg)
     return done > 0 ? (int)done : (int)n;
 }
 
-/* Whether a piece of so many octets may be copied in place, now. */
-static bool has_room(size_t len)
+static __thread struct {
+    uint64_t turn;
+    ssize_t octets; /* copied in it */
+} copied;
+
+static void wait_for_room(void)
 {
-    static __thread struct {
-        uint64_t turn;
-        size_t large;
-    } copied;
-    if (len < LARGE) return true;
-    if (wf_turn() != copied.turn) copied.large = 0;
+    while (wf_turn() == copied.turn && copied.octets >= IN_A_TURN)
+        wf_yield_to_turn();
+    if (wf_turn() != copied.turn) copied.octets = 0;
     copied.turn = wf_turn();
-    copied.large += len;
-    return copied.large <= MOST_LARGE;
 }
 
 static ssize_t read_in_place(int number, char *buf, size_t len, int64_t offset)
 {
-    if (!has_room(len)) return -EAGAIN;
     ssize_t n = wf_os_pread_cached(number, buf, len, offset);
-    if (n > 0) wf_spend((int32_t)(n / POINT));
+    if (n <= 0) return n;
+    wf_spend((int32_t)(n / POINT));
+    copied.octets += n;
     return n;
 }
 
 /* Up to `len` octets, from where they are to be had; 0 at the end. */
 static ssize_t read_some(weft_fd fd, char *buf, size_t len, int64_t offset)
 {
+    wait_for_room();
     int number = weft_fd_number(fd);
     if (number < 0) return number;
     ssize_t n = read_in_place(number, buf, least(len, STEP), offset);

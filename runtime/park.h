@@ -128,6 +128,9 @@ void wf_wake(weft_fiber *f, int result);
 /* Lets every other ready fiber run once. No cancel point. */
 void wf_yield(void);
 
+/* The same, and the outside is asked before any of them runs. */
+void wf_yield_to_turn(void);
+
 /* Parks until every other fiber is parked as well and a look at the outside
  * brought nothing; before the clock jumps, or the thread would sleep. As with
  * wf_park the caller has passed a cancel point. */

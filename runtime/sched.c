@@ -437,6 +437,14 @@ void wf_yield(void)
     yield(wf_sched, weft_here_.fiber_);
 }
 
+void wf_yield_to_turn(void)
+{
+    struct wf_sched *w = wf_sched;
+    w->left += w->stop - w->head;
+    w->stop = w->head;
+    wf_yield();
+}
+
 void wf_set_cancelled(weft_fiber *f, bool on)
 {
     f->cancelled = on;
@@ -580,6 +588,7 @@ static void begin_turn(struct wf_sched *w)
 static void end_turn(struct wf_sched *w)
 {
     w->switches += wf_turn_used(w);
+    if (w->opts.seed) w->batch += w->stop - w->head + w->left;
     w->room = w->left = 0;
     w->stop = w->head;
 }

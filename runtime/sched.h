@@ -37,7 +37,7 @@ struct wf_sched {
     int32_t credit;            /* of who arrives: WF_CREDIT, or 0 if watched */
     bool quiet;                /* for the watcher: this yield is no point */
     uint32_t room;             /* switches that this turn is good for, */
-    uint32_t left;             /* and those beyond a `stop` for the watcher */
+    uint32_t left;             /* and those beyond a `stop` that is nearer */
     uint32_t batch;            /* seeded: who is drawn, but not in this turn */
     uint64_t drawn;            /* seeded: the state of the generator */
     uint64_t rotation;         /* of wf_rotate, as a fraction of 2^64, */
