@@ -194,10 +194,11 @@ SEED  ?= $(shell date +%s)
 SEEDS ?= 1
 FIRST ?= 0
 STEPS ?= 1000000
+WAKES ?= 2000000
 stress: $(STRESS) ## SEEDS=1 times STEPS=1000000 random steps against a model
 	@echo '== $(notdir $(OUT))'
 	@$(RUNNER) $(STRESS) -v --seed $(SEED) --seeds $(SEEDS) \
-	    --first $(FIRST) --steps $(STEPS)
+	    --first $(FIRST) --steps $(STEPS) --wakes $(WAKES)
 
 check: ## all that should hold before a commit
 	+@$(AGAIN) examples bench-programs
@@ -242,7 +243,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /    \1\t/p' Makefile | expand -t 16
 	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|hostile  CC=  SWITCH='
 	@echo '  POLLER=  PREFIX=  DESTDIR=  FILTER=name  RUNNER=program  QUICK=1'
-	@echo '  ORDERS=n  SEED=n  SEEDS=n  STEPS=n'
+	@echo '  ORDERS=n  SEED=n  SEEDS=n  STEPS=n  WAKES=n'
 
 # --- rules
 $(LIB): $(LIB_OBJS) $(OUT)/members

@@ -33,7 +33,7 @@ static int consume(struct pipe_ *p)
 static int64_t items(void *arg, int64_t n)
 {
     size_t capacity = *(size_t *)arg;
-    struct pipe_ p = {.chan = weft_chan_new(sizeof(int64_t), capacity, NULL),
+    struct pipe_ p = {.chan = weft_chan_new(sizeof(int64_t), capacity, NULL, 0),
                       .items = n};
     if (p.chan == NULL) return -ENOMEM;
     int rc;

@@ -35,8 +35,8 @@ static int ping(struct table *t)
 static int64_t round_trips(void *arg, int64_t n)
 {
     (void)arg;
-    struct table t = {.there = weft_chan_new(sizeof(int64_t), 0, NULL),
-                      .back = weft_chan_new(sizeof(int64_t), 0, NULL),
+    struct table t = {.there = weft_chan_new(sizeof(int64_t), 0, NULL, 0),
+                      .back = weft_chan_new(sizeof(int64_t), 0, NULL, 0),
                       .rounds = n};
     int rc = t.there && t.back ? 0 : -ENOMEM;
     int64_t took = 0;

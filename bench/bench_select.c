@@ -56,7 +56,7 @@ static int64_t items(void *arg, int64_t n)
     int64_t took = 0;
     p.items = n;
     for (size_t i = 0; i < p.count; i++) {
-        p.chan[i] = weft_chan_new(sizeof(int64_t), p.places, NULL);
+        p.chan[i] = weft_chan_new(sizeof(int64_t), p.places, NULL, 0);
         if (!p.chan[i]) took = -ENOMEM;
     }
     if (took == 0) took = transfer(&p);

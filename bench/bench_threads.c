@@ -104,10 +104,10 @@ static bool adds_up(int64_t sum, int64_t items)
 static int make_channels(struct shared *s)
 {
     for (size_t i = 0; i < s->count; i++) {
-        s->chan[i] = weft_chan_new(sizeof(int64_t), s->places, NULL);
+        s->chan[i] = weft_chan_new(sizeof(int64_t), s->places, NULL, 0);
         if (!s->chan[i]) return -ENOMEM;
     }
-    s->back = weft_chan_new(sizeof(int64_t), s->places, NULL);
+    s->back = weft_chan_new(sizeof(int64_t), s->places, NULL, 0);
     return s->back ? 0 : -ENOMEM;
 }
 

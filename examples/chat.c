@@ -126,7 +126,7 @@ static int converse(weft_conn *c)
     struct member me = {.fd = c->fd};
     weft_stream s;
     int rc;
-    me.queue = weft_chan_new(sizeof(struct line *), QUEUE, let_go);
+    me.queue = weft_chan_new(sizeof(struct line *), QUEUE, let_go, 0);
     if (!me.queue) return -ENOMEM;
     weft_stream_init(&s, c->fd);
     WEFT_NURSERY(n, rc) {

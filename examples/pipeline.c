@@ -105,8 +105,8 @@ static int run_pipeline(const char *how, struct pipeline *p)
 {
     int rc = -ENOMEM;
     puts(how);
-    p->read = weft_chan_new(sizeof(struct number), ROOM, NULL);
-    p->found = weft_chan_new(sizeof(struct number), ROOM, NULL);
+    p->read = weft_chan_new(sizeof(struct number), ROOM, NULL, 0);
+    p->found = weft_chan_new(sizeof(struct number), ROOM, NULL, 0);
     if (p->read && p->found) rc = run_stages(p);
     weft_chan_free(p->read);
     weft_chan_free(p->found);

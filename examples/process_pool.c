@@ -176,7 +176,7 @@ static int start(void *arg)
                          {.below = 5000}, {.below = 10000}, {.below = 20000}};
     enum { JOBS = sizeof jobs / sizeof *jobs };
     (void)arg;
-    weft_chan *queue = weft_chan_new(sizeof(struct job *), ROOM, NULL);
+    weft_chan *queue = weft_chan_new(sizeof(struct job *), ROOM, NULL, 0);
     if (!queue) return -ENOMEM;
     int rc = run_pool(queue, jobs, JOBS);
     weft_chan_free(queue);

@@ -90,7 +90,7 @@ static int start(void *arg)
     struct station s = {.stop = WEFT_EVENT_INIT};
     int rc;
     (void)arg;
-    s.readings = weft_chan_new(sizeof(int), 8, NULL);
+    s.readings = weft_chan_new(sizeof(int), 8, NULL, 0);
     if (!s.readings) return -ENOMEM;
     began = weft_now();
     WEFT_NURSERY(n, rc) {

@@ -73,7 +73,7 @@ static int start(void *arg)
                             {.number = 2}, {.number = -1}, {.number = 7},
                             {.number = 1}, {.number = 20}};
     (void)arg;
-    weft_chan *jobs = weft_chan_new(sizeof(struct job *), ROOM, NULL);
+    weft_chan *jobs = weft_chan_new(sizeof(struct job *), ROOM, NULL, 0);
     if (!jobs) return -ENOMEM;
     int rc = run_pool(jobs, all);
     weft_chan_free(jobs);

@@ -300,6 +300,10 @@ size_t wf_fiber_count(void);
 
 /* ---- for who looks whether he is on the right thread -------------------- */
 
+/* The run_ of a place whose wait another thread may be ending: who would grant it
+ * finds that it is of no run, and claims it. No run has this number. */
+#define WF_RUN_TO_CLAIM UINT32_MAX
+
 /* Is w of this thread's run? Its number stands beside what a waker reads. */
 static inline bool wf_waiter_is_here(const struct weft_waiter_ *w)
 {

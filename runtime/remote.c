@@ -31,7 +31,7 @@ struct wf_inbox {
     char apart[64]; /* from what is written by each sender */
 
     unsigned refs;    /* atomic */
-    unsigned kin;     /* of those, the one of the kin: set before it is given */
+    const void *family; /* who has the reference of the kin, or NULL */
     unsigned users;   /* atomic: who may be waking the driver */
     int open;         /* atomic */
     uint64_t wakeups; /* atomic */
@@ -121,6 +121,12 @@ static unsigned drop(struct wf_inbox *b)
     return __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL);
 }
 
+/* How many of the references are of its kin. */
+static unsigned kin_of(const struct wf_inbox *b)
+{
+    return b->family ? 1 : 0;
+}
+
 /* While the run is there it has a reference itself; if it and its kin are the
  * last that have one, nobody outside will ever wake the run, and it has to see
  * that. */
@@ -128,7 +134,7 @@ void wf_inbox_unref(struct wf_inbox *b)
 {
     if (wf_inbox_is_left(b)) return;
     if (begin_use(b)) {
-        if (drop(b) == 1 + b->kin) wake_driver(b);
+        if (drop(b) == 1 + kin_of(b)) wake_driver(b);
         end_use(b);
     } else if (drop(b) == 0) {
         wf_shared_free(b, sizeof *b);
@@ -172,7 +178,7 @@ bool wf_message_expected(void)
  * can get one either, and what those who had one have put is in the list. */
 static bool has_outsiders(const struct wf_inbox *b)
 {
-    return __atomic_load_n(&b->refs, __ATOMIC_ACQUIRE) > 1 + b->kin;
+    return __atomic_load_n(&b->refs, __ATOMIC_ACQUIRE) > 1 + kin_of(b);
 }
 
 bool wf_inbox_is_reachable(const struct wf_inbox *b)
@@ -180,12 +186,17 @@ bool wf_inbox_is_reachable(const struct wf_inbox *b)
     return has_outsiders(b) || has_message(b, __ATOMIC_ACQUIRE);
 }
 
-struct wf_inbox *wf_inbox_ref_for_kin(void)
+struct wf_inbox *wf_inbox_ref_for_kin(const void *family)
 {
     struct wf_inbox *b = wf_sched->inbox;
-    WF_ASSERT(!b->kin);
-    b->kin = 1;
+    b->family = family;
     return wf_inbox_ref(b);
+}
+
+bool wf_inbox_is_near(const struct wf_inbox *b)
+{
+    const struct wf_inbox *mine = wf_inbox_here();
+    return b == mine || (mine && b->family && b->family == mine->family);
 }
 
 bool wf_message_possible(void)
@@ -198,7 +209,7 @@ bool wf_message_possible(void)
 
 bool wf_message_from_kin(void)
 {
-    return wf_sched->inbox->kin > 0;
+    return wf_sched->inbox->family != NULL;
 }
 
 /* Whom the last outsider has left since he asked has to ask again. */
@@ -206,11 +217,11 @@ bool wf_doze_begin(bool for_good)
 {
     struct wf_sched *w = wf_sched;
     struct wf_inbox *b = w->inbox;
-    if (!b->outsiders && !b->kin) return !wf_message_waiting();
+    if (!b->outsiders && !b->family) return !wf_message_waiting();
     __atomic_store_n(&b->asleep, 1, __ATOMIC_SEQ_CST);
     if (!has_message(b, __ATOMIC_SEQ_CST) &&
         has_outsiders(b) == b->outsiders) {
-        if (b->kin) w->opts.rests(true, for_good);
+        if (b->family) w->opts.rests(true, for_good);
         return true;
     }
     __atomic_store_n(&b->asleep, 0, __ATOMIC_RELAXED);
@@ -224,7 +235,7 @@ bool wf_doze_end(void)
     struct wf_sched *w = wf_sched;
     struct wf_inbox *b = w->inbox;
     __atomic_store_n(&b->asleep, 0, __ATOMIC_RELAXED);
-    if (b->kin) w->opts.rests(false, false);
+    if (b->family) w->opts.rests(false, false);
     return wf_inbox_deliver(b);
 }
 

@@ -42,9 +42,13 @@ void wf_inbox_unref(struct wf_inbox *b);
 
 /* The same for this thread's run, on behalf of its kin: the other workers of
  * the same run, which may always put something. It says nothing of the outside:
- * whether kin will is for them to find out together (wf_sched_opts.rests). Given
- * back by wf_inbox_unref, once this run has closed. */
-struct wf_inbox *wf_inbox_ref_for_kin(void);
+ * whether kin will is for them to find out together (wf_sched_opts.rests). They
+ * all name the same `family`. Given back by wf_inbox_unref, once this run has
+ * closed. */
+struct wf_inbox *wf_inbox_ref_for_kin(const void *family);
+
+/* Is b of this thread's run or its kin, so that no reference is needed? */
+bool wf_inbox_is_near(const struct wf_inbox *b);
 
 /* From any thread, not from a signal handler. The caller holds a reference until
  * this has returned (on the run's own thread the run's will do), and not one

@@ -597,7 +597,7 @@ static uint32_t new_run(void)
 {
     static uint32_t given;
     uint32_t run = __atomic_add_fetch(&given, 1, __ATOMIC_RELAXED);
-    return run ? run : new_run();
+    return run && run != WF_RUN_TO_CLAIM ? run : new_run();
 }
 
 int wf_sched_open(const struct wf_sched_opts *o)

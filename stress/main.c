@@ -2,10 +2,11 @@
 /*
  * main.c - a stress from the command line.
  *
- *     stress [-v] [--seed N] [--seeds N] [--first N] [--steps N]
+ *     stress [-v] [--seed N] [--seeds N] [--first N] [--steps N] [--wakes N]
  *
  * Programs from seed N, and from the seeds after it; from step --first on. With
- * -v it says in the end who has waited for what.
+ * -v it says in the end who has waited for what. Then N wakes and sends of
+ * other threads.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ static int usage(const char *program)
 {
     (void)fprintf(stderr,
                   "usage: %s [-v] [--seed N] [--seeds N] [--first N] "
-                  "[--steps N]\n",
+                  "[--steps N] [--wakes N]\n",
                   program);
     return 2;
 }
@@ -48,7 +49,7 @@ static void print_tallies(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seeds = 1;
+    uint64_t seeds = 1, wakes = 0;
     struct stress s = {.seed = seconds_since_1970(), .count = 1000000};
     bool verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
     for (int i = 1 + verbose; i < argc; i += 2) {
@@ -63,9 +64,12 @@ int main(int argc, char **argv)
             s.first = n;
         else if (strcmp(argv[i], "--steps") == 0)
             s.count = n;
+        else if (strcmp(argv[i], "--wakes") == 0)
+            wakes = n;
         else
             return usage(argv[0]);
     }
+    const uint64_t first_seed = s.seed;
     for (; seeds > 0; seeds--, s.seed++) {
         double start = seconds();
         printf("seed %" PRIu64 ": ", s.seed);
@@ -74,5 +78,6 @@ int main(int argc, char **argv)
         printf("%" PRIu64 " steps, %.1f s\n", s.count, seconds() - start);
     }
     if (verbose) print_tallies();
+    if (wakes > 0) stress_threads(first_seed, wakes);
     return 0;
 }

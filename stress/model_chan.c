@@ -61,7 +61,8 @@ static void open_one(int k)
     memset(&c[k], 0, sizeof c[k]);
     c[k].cap = one_in(3) ? 0 : 1 + below(MOST);
     c[k].senders = 1;
-    c[k].handle[0] = weft_chan_new(size, (size_t)c[k].cap, drop);
+    c[k].handle[0] = weft_chan_new(size, (size_t)c[k].cap, drop,
+                                   one_in(2) ? WEFT_CHAN_MT : 0);
     if (!c[k].handle[0]) differs("no memory for a channel");
 }
 

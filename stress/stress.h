@@ -234,4 +234,7 @@ extern struct tally {
 /* Differences end the process. */
 void stress_run(const struct stress *s);
 
+/* The same for so many wakes and sends of other threads; says how fast. */
+void stress_threads(uint64_t seed, uint64_t wakes);
+
 #endif

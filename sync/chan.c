@@ -16,114 +16,134 @@
  *
  * A sender's handle is an object of its own, so that "the last sender is done"
  * is exact. The first one is inside the channel.
+ *
+ * A channel that crosses threads comes to these calls too, and is passed on to
+ * chan_mt.c where it looks closed or aborted (channel.h).
  */
 #include <weft/chan.h>
 
-#include <string.h>
-
 #include "runtime/os.h"
 #include "runtime/park.h"
+#include "sync/chan_mt.h"
+#include "sync/channel.h"
 #include "sync/lines.h"
 
-struct core;
-
-struct weft_chan { /* a handle */
-    struct core *core;
-    bool done; /* sends no more */
-};
-
-struct core {
-    weft_chan first;
-    bool closed, aborted, freed;
-    size_t item_bytes;
-    uint64_t entered, left; /* the ring, ever */
-    size_t cap;             /* of the ring; 0 from the close on */
-    char *in, *out, *end;   /* the next place to fill, and to empty; the end */
-    weft_waitq_ receivers, sending, joiners;
-    uint64_t passed; /* from hand to hand, never in the ring */
-    uint64_t done;   /* of those received, reported done */
-    size_t senders;  /* handles that are not done */
-    size_t clones;   /* handles allocated */
-    size_t bytes;
-    void (*drop)(void *item);
-    _Alignas(16) char ring[];
-};
-
-static inline size_t inside(const struct core *c)
+static inline char *ring_of(const struct wf_channel *c)
 {
-    return c->entered - c->left;
+    return (char *)(uintptr_t)(c + 1);
 }
 
-static inline void copy(const struct core *c, void *to, const void *from)
-{
-    if (c->item_bytes == 8)
-        memcpy(to, from, 8);
-    else if (c->item_bytes)
-        memcpy(to, from, c->item_bytes);
-}
-
-static inline char *next_place(const struct core *c, char *place, size_t bytes)
+static inline char *next_place(const struct wf_channel *c, char *place,
+                               size_t bytes)
 {
     place += bytes;
-    return place == c->end ? (char *)(uintptr_t)c->ring : place;
+    return place == c->end ? ring_of(c) : place;
 }
 
-static inline void ring_in(struct core *c, const void *item)
+static inline void ring_in(struct wf_channel *c, const void *item)
 {
-    copy(c, c->in, item);
+    wf_channel_copy(c, c->in, item);
     c->in = next_place(c, c->in, c->item_bytes);
     c->entered++;
 }
 
-static inline void ring_out(struct core *c, void *item)
+static inline void ring_out(struct wf_channel *c, void *item)
 {
-    copy(c, item, c->out);
+    wf_channel_copy(c, item, c->out);
     c->out = next_place(c, c->out, c->item_bytes);
     c->left++;
 }
 
-/* Are those who wait of this thread's run? */
-static bool all_here(const struct core *c)
+/* ---- whose lines are these ---------------------------------------------- */
+
+/* A place of a select that other threads may end does not look like one of this
+ * run (lines.h), so that nobody grants it unclaimed. */
+static bool is_claimable(const struct weft_waiter_ *w)
 {
-    return wf_waitq_is_here(&c->sending) && wf_waitq_is_here(&c->receivers) &&
-           wf_waitq_is_here(&c->joiners);
+    return w && w->run_ == WF_RUN_TO_CLAIM && wf_fiber_is_here(w->fiber_);
+}
+
+static bool is_ours(const weft_waitq_ *q)
+{
+    return wf_waitq_is_here(q) || is_claimable(q->head_);
+}
+
+/* Claims the first, or if others were quicker the next. True: the line can be
+ * served as any other, though it may be empty now. */
+__attribute__((cold, noinline)) static bool claim_first(weft_waitq_ *q)
+{
+    while (is_claimable(q->head_)) {
+        if (wf_select_claim(q->head_)) break;
+        (void)wf_waitq_pop(q);
+    }
+    return wf_waitq_is_here(q);
+}
+
+/* Are those who wait of this thread's run? */
+static bool all_here(const struct wf_channel *c)
+{
+    return is_ours(&c->sending) && is_ours(&c->receivers) &&
+           is_ours(&c->joiners);
 }
 
 /* If not, it has been said. */
-static bool is_here(const struct core *c, const char *call)
+static bool is_here(const struct wf_channel *c, const char *call)
 {
     if (all_here(c)) return true;
     (void)wf_misplaced(call);
     return false;
 }
 
-__attribute__((cold, noinline)) static int refused(const struct core *c, int err, const char *call)
+__attribute__((cold, noinline)) static int refused(const struct wf_channel *c,
+                                                   int err, const char *call)
 {
-    return wf_refused(err, all_here(c), call);
+    return wf_refused(err, c->crosses || all_here(c), call);
+}
+
+/* Parks behind those in the line, of whom the first is none to be granted as he
+ * is. */
+__attribute__((cold, noinline)) static int
+wait_behind(weft_waitq_ *q, const struct wf_wait_kind *kind,
+            const struct wf_channel *c, const char *call)
+{
+    if (!is_ours(q)) return wf_misplaced(call);
+    return wf_waitq_park(q, kind, c);
 }
 
 /* ---- making and ending -------------------------------------------------- */
 
-weft_chan *weft_chan_new(size_t item_size, size_t cap, void (*drop)(void *item))
+static weft_chan *new_here(size_t item_size, size_t cap, void (*drop)(void *))
 {
     size_t ring, bytes;
     if (__builtin_mul_overflow(item_size, cap, &ring) ||
-        __builtin_add_overflow(ring, sizeof(struct core), &bytes))
+        __builtin_add_overflow(ring, sizeof(struct wf_channel), &bytes))
         return NULL;
-    struct core *c = wf_alloc(bytes);
+    struct wf_channel *c = wf_alloc(bytes);
     if (!c) return NULL;
-    *c = (struct core){.item_bytes = item_size,
-                       .cap = cap,
-                       .bytes = bytes,
-                       .senders = 1,
-                       .drop = drop};
+    *c = (struct wf_channel){.item_bytes = item_size,
+                             .cap = cap,
+                             .bytes = bytes,
+                             .senders = 1,
+                             .drop = drop};
     c->first.core = c;
-    c->in = c->out = c->ring;
-    c->end = c->ring + ring;
+    c->in = c->out = ring_of(c);
+    c->end = ring_of(c) + ring;
     return &c->first;
 }
 
-static void destroy_if_unused(struct core *c)
+weft_chan *weft_chan_new(size_t item_size, size_t cap, void (*drop)(void *item),
+                         unsigned flags)
+{
+    if (flags & ~(unsigned)WEFT_CHAN_MT) {
+        (void)wf_misuse(-EINVAL, "weft_chan_new: there are no flags 0x%x",
+                        flags & ~(unsigned)WEFT_CHAN_MT);
+        return NULL;
+    }
+    return flags & WEFT_CHAN_MT ? wf_mt_new(item_size, cap, drop)
+                                : new_here(item_size, cap, drop);
+}
+
+static void destroy_if_unused(struct wf_channel *c)
 {
     if (c->freed && c->clones == 0) wf_free(c, c->bytes);
 }
@@ -131,7 +151,11 @@ static void destroy_if_unused(struct core *c)
 void weft_chan_free(weft_chan *handle)
 {
     if (!handle) return;
-    struct core *c = handle->core;
+    struct wf_channel *c = handle->core;
+    if (c->crosses) {
+        wf_mt_free(handle);
+        return;
+    }
     weft_chan_abort(handle);
     c->freed = true;
     destroy_if_unused(c);
@@ -139,7 +163,8 @@ void weft_chan_free(weft_chan *handle)
 
 weft_chan *weft_chan_sender(weft_chan *handle)
 {
-    struct core *c = handle->core;
+    struct wf_channel *c = handle->core;
+    if (c->crosses) return wf_mt_sender(handle);
     weft_chan *clone = wf_alloc(sizeof *clone);
     if (!clone) return NULL;
     *clone = (weft_chan){.core = c};
@@ -150,7 +175,11 @@ weft_chan *weft_chan_sender(weft_chan *handle)
 
 void weft_chan_sender_done(weft_chan *handle)
 {
-    struct core *c = handle->core;
+    struct wf_channel *c = handle->core;
+    if (c->crosses) {
+        wf_mt_sender_done(handle);
+        return;
+    }
     if (!handle->done) {
         handle->done = true;
         if (--c->senders == 0) weft_chan_close(&c->first);
@@ -163,7 +192,11 @@ void weft_chan_sender_done(weft_chan *handle)
 
 void weft_chan_close(weft_chan *handle)
 {
-    struct core *c = handle->core;
+    struct wf_channel *c = handle->core;
+    if (c->crosses) {
+        wf_mt_close(handle);
+        return;
+    }
     if (!is_here(c, "weft_chan_close")) return;
     c->closed = true;
     c->cap = 0;
@@ -173,14 +206,18 @@ void weft_chan_close(weft_chan *handle)
 
 void weft_chan_abort(weft_chan *handle)
 {
-    struct core *c = handle->core;
+    struct wf_channel *c = handle->core;
+    if (c->crosses) {
+        wf_mt_abort(handle);
+        return;
+    }
     if (!is_here(c, "weft_chan_abort")) return;
     c->closed = c->aborted = true;
     c->cap = 0;
     wf_grant_all(&c->sending, -EPIPE);
     wf_grant_all(&c->receivers, -EPIPE);
     wf_grant_all(&c->joiners, -EPIPE);
-    while (inside(c) > 0) {
+    while (wf_channel_inside(c) > 0) {
         char *item = c->out;
         c->out = next_place(c, item, c->item_bytes);
         c->entered--; /* after all */
@@ -190,23 +227,28 @@ void weft_chan_abort(weft_chan *handle)
 
 /* ---- sending ------------------------------------------------------------ */
 
-static const struct wf_wait_kind to_send = {.name = "channel to send",
-                                            .abort = wf_leave_line,
-                                            .line =
-                                                offsetof(struct core, sending)};
+static const struct wf_wait_kind to_send = {
+    .name = "channel to send",
+    .abort = wf_leave_line,
+    .line = offsetof(struct wf_channel, sending)};
 
-/* 0, -EPIPE, or -EAGAIN where it would have to wait. */
-__attribute__((noinline)) static int put(weft_chan *handle, const void *item)
+static int put_closed(weft_chan *handle, const void *item, bool waits);
+static int put_claiming(weft_chan *handle, const void *item, bool waits);
+
+/* 0, -EPIPE, or -EAGAIN where it would have to wait. With `waits` it is part of
+ * a call that waits instead, and comes here only if there is no need to. */
+static inline int put_as(weft_chan *handle, const void *item, bool waits)
 {
-    struct core *c = handle->core;
-    if (c->closed || handle->done) return -EPIPE;
-    if (!wf_waitq_is_here(&c->receivers)) return wf_misplaced("weft_chan_send");
+    struct wf_channel *c = handle->core;
+    if (c->closed || handle->done) return put_closed(handle, item, waits);
+    if (!wf_waitq_is_here(&c->receivers))
+        return put_claiming(handle, item, waits);
     struct weft_waiter_ *w = wf_waitq_pop(&c->receivers);
     if (w) {
-        copy(c, w->item_, item);
+        wf_channel_copy(c, w->item_, item);
         c->passed++;
         wf_grant(w, 1);
-    } else if (inside(c) < c->cap) {
+    } else if (wf_channel_inside(c) < c->cap) {
         ring_in(c, item);
     } else {
         return -EAGAIN;
@@ -214,11 +256,17 @@ __attribute__((noinline)) static int put(weft_chan *handle, const void *item)
     return 0;
 }
 
-__attribute__((noinline)) static int wait_to_send(struct core *c,
+__attribute__((noinline)) static int put(weft_chan *handle, const void *item)
+{
+    return put_as(handle, item, true);
+}
+
+__attribute__((noinline)) static int wait_to_send(struct wf_channel *c,
                                                   const void *item)
 {
-    if (!wf_waitq_is_here(&c->sending)) return wf_misplaced("weft_chan_send");
     wf_self()->waiter.item_ = (void *)(uintptr_t)item;
+    if (!wf_waitq_is_here(&c->sending))
+        return wait_behind(&c->sending, &to_send, c, "weft_chan_send");
     return wf_waitq_park(&c->sending, &to_send, c);
 }
 
@@ -226,9 +274,10 @@ __attribute__((noinline)) static int wait_to_send(struct core *c,
  * no register; and what waits does not pass by what hands over. */
 static inline int send_passed(weft_chan *handle, const void *item)
 {
-    struct core *c = handle->core;
+    struct wf_channel *c = handle->core;
     if (c->receivers.head_ || handle->done) return put(handle, item);
-    if (inside(c) >= c->cap) return c->closed ? -EPIPE : wait_to_send(c, item);
+    if (wf_channel_inside(c) >= c->cap)
+        return c->closed ? -EPIPE : wait_to_send(c, item);
     if (c->item_bytes != 8) return put(handle, item);
     char *place = c->in;
     memcpy(place, item, 8);
@@ -253,7 +302,22 @@ int weft_chan_send(weft_chan *handle, const void *item)
 
 int weft_chan_trysend(weft_chan *handle, const void *item)
 {
-    return put(handle, item);
+    return put_as(handle, item, false);
+}
+
+__attribute__((cold, noinline)) static int
+put_closed(weft_chan *handle, const void *item, bool waits)
+{
+    if (!handle->core->crosses) return -EPIPE;
+    return waits ? wf_mt_send(handle, item) : wf_mt_trysend(handle, item);
+}
+
+__attribute__((cold, noinline)) static int
+put_claiming(weft_chan *handle, const void *item, bool waits)
+{
+    if (!claim_first(&handle->core->receivers))
+        return wf_misplaced("weft_chan_send");
+    return waits ? send_passed(handle, item) : weft_chan_trysend(handle, item);
 }
 
 /* ---- receiving ---------------------------------------------------------- */
@@ -261,19 +325,22 @@ int weft_chan_trysend(weft_chan *handle, const void *item)
 static const struct wf_wait_kind to_recv = {
     .name = "channel to receive",
     .abort = wf_leave_line,
-    .line = offsetof(struct core, receivers)};
+    .line = offsetof(struct wf_channel, receivers)};
 
-/* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait. */
-__attribute__((noinline)) static int get(struct core *c, void *item)
+static int get_aborted(struct wf_channel *c, void *item, bool waits);
+static int get_claiming(struct wf_channel *c, void *item, bool waits);
+
+/* 1, 0 at the end, -EPIPE, or -EAGAIN where it would have to wait: as put_as. */
+static inline int get_as(struct wf_channel *c, void *item, bool waits)
 {
-    if (c->aborted) return -EPIPE;
-    if (!wf_waitq_is_here(&c->sending)) return wf_misplaced("weft_chan_recv");
+    if (c->aborted) return get_aborted(c, item, waits);
+    if (!wf_waitq_is_here(&c->sending)) return get_claiming(c, item, waits);
     struct weft_waiter_ *w = wf_waitq_pop(&c->sending);
-    if (inside(c) > 0) {
+    if (wf_channel_inside(c) > 0) {
         ring_out(c, item);
         if (w) ring_in(c, w->item_);
     } else if (w) {
-        copy(c, item, w->item_);
+        wf_channel_copy(c, item, w->item_);
         c->passed++;
     } else {
         return c->closed ? 0 : -EAGAIN;
@@ -282,17 +349,25 @@ __attribute__((noinline)) static int get(struct core *c, void *item)
     return 1;
 }
 
-__attribute__((noinline)) static int wait_to_recv(struct core *c, void *item)
+__attribute__((noinline)) static int get(struct wf_channel *c, void *item)
 {
-    if (!wf_waitq_is_here(&c->receivers)) return wf_misplaced("weft_chan_recv");
+    return get_as(c, item, true);
+}
+
+__attribute__((noinline)) static int wait_to_recv(struct wf_channel *c,
+                                                  void *item)
+{
     wf_self()->waiter.item_ = item;
+    if (!wf_waitq_is_here(&c->receivers))
+        return wait_behind(&c->receivers, &to_recv, c, "weft_chan_recv");
     return wf_waitq_park(&c->receivers, &to_recv, c);
 }
 
-static inline int recv_passed(struct core *c, void *item)
+static inline int recv_passed(struct wf_channel *c, void *item)
 {
     if (c->sending.head_) return get(c, item);
-    if (inside(c) == 0) return c->closed ? get(c, item) : wait_to_recv(c, item);
+    if (wf_channel_inside(c) == 0)
+        return c->closed ? get(c, item) : wait_to_recv(c, item);
     if (c->item_bytes != 8) return get(c, item);
     char *place = c->out;
     memcpy(item, place, 8);
@@ -301,7 +376,8 @@ static inline int recv_passed(struct core *c, void *item)
     return 1;
 }
 
-__attribute__((noinline)) static int pass_and_recv(struct core *c, void *item)
+__attribute__((noinline)) static int pass_and_recv(struct wf_channel *c,
+                                                   void *item)
 {
     int err = weft_pass_slow_();
     if (err < 0) return refused(c, err, "weft_chan_recv");
@@ -310,43 +386,68 @@ __attribute__((noinline)) static int pass_and_recv(struct core *c, void *item)
 
 int weft_chan_recv(weft_chan *handle, void *item)
 {
-    struct core *c = handle->core;
+    struct wf_channel *c = handle->core;
     return wf_passes() ? recv_passed(c, item) : pass_and_recv(c, item);
 }
 
 int weft_chan_tryrecv(weft_chan *handle, void *item)
 {
-    return get(handle->core, item);
+    return get_as(handle->core, item, false);
+}
+
+__attribute__((cold, noinline)) static int get_aborted(struct wf_channel *c,
+                                                       void *item, bool waits)
+{
+    if (!c->crosses) return -EPIPE;
+    return waits ? wf_mt_recv(&c->first, item) : wf_mt_tryrecv(&c->first, item);
+}
+
+__attribute__((cold, noinline)) static int get_claiming(struct wf_channel *c,
+                                                        void *item, bool waits)
+{
+    if (!claim_first(&c->sending)) return wf_misplaced("weft_chan_recv");
+    return waits ? recv_passed(c, item) : get_as(c, item, false);
 }
 
 weft_waitq_ *wf_chan_senders(weft_chan *handle)
 {
-    return &handle->core->sending;
+    struct wf_channel *c = handle->core;
+    return c->crosses ? NULL : &c->sending;
 }
 
 weft_waitq_ *wf_chan_receivers(weft_chan *handle)
 {
-    return &handle->core->receivers;
+    struct wf_channel *c = handle->core;
+    return c->crosses ? NULL : &c->receivers;
 }
 
 size_t weft_chan_length(const weft_chan *handle)
 {
-    return inside(handle->core);
+    if (handle->core->crosses) return wf_mt_length(handle);
+    return wf_channel_inside(handle->core);
 }
 
 /* ---- done and join ------------------------------------------------------ */
 
-static const struct wf_wait_kind to_join = {.name = "channel to be done",
-                                            .abort = wf_leave_line,
-                                            .line =
-                                                offsetof(struct core, joiners)};
+static const struct wf_wait_kind to_join = {
+    .name = "channel to be done",
+    .abort = wf_leave_line,
+    .line = offsetof(struct wf_channel, joiners)};
+
+static int too_many_done(void)
+{
+    return wf_misuse(-EINVAL, "weft_chan_item_done: more items are done than "
+                              "were received");
+}
 
 int weft_chan_item_done(weft_chan *handle)
 {
-    struct core *c = handle->core;
-    if (c->done == c->left + c->passed)
-        return wf_misuse(-EINVAL, "weft_chan_item_done: more items are done "
-                                  "than were received");
+    struct wf_channel *c = handle->core;
+    if (c->crosses) {
+        int err = wf_mt_item_done(handle);
+        return err == -EINVAL ? too_many_done() : err;
+    }
+    if (c->done == c->left + c->passed) return too_many_done();
     if (++c->done == c->entered + c->passed) wf_grant_all(&c->joiners, 0);
     return 0;
 }
@@ -355,8 +456,8 @@ int weft_chan_join(weft_chan *handle)
 {
     int err = weft_pass_();
     if (err < 0) return err;
-    struct core *c = handle->core;
-    if (c->aborted) return -EPIPE;
+    struct wf_channel *c = handle->core;
+    if (c->aborted) return c->crosses ? wf_mt_join(handle) : -EPIPE;
     if (c->done == c->entered + c->passed) return 0;
     return wf_waitq_park(&c->joiners, &to_join, c);
 }

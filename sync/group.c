@@ -50,7 +50,7 @@ void wf_group_enter(struct wf_group *g, unsigned seat)
     wf_group = g;
     wf_worker = seat;
     (void)pthread_mutex_lock(&g->lock);
-    g->seats[seat].inbox = wf_inbox_ref_for_kin();
+    g->seats[seat].inbox = wf_inbox_ref_for_kin(g);
     if (seat != 0) g->came++;
     (void)pthread_cond_signal(&g->someone);
     (void)pthread_mutex_unlock(&g->lock);

@@ -13,12 +13,19 @@
  * nothing it has waited for when it runs, as that may be gone.
  *
  * Rule: whenever the fiber is parked, and only then, all its places are in line.
+ *
+ * With a channel that crosses threads among them (chan_mt.h) another thread may
+ * grant one place while this one is about to grant a second. So then a place is
+ * granted by who has claimed the wait, and who comes too late leaves it; those
+ * that remain of a wait which was taken away are granted nothing, until its own
+ * thread has heard of it and takes them out.
  */
 #include <weft/select.h>
 
 #include "reactor/reactor.h"
 #include "runtime/clock.h"
 #include "runtime/os.h"
+#include "sync/chan_mt.h"
 #include "sync/child.h"
 #include "sync/lines.h"
 #include "sync/waiting.h"
@@ -29,7 +36,7 @@ struct selecting;
 
 struct place {
     struct wf_place in_line;
-    weft_waitq_ *line;
+    weft_waitq_ *line; /* NULL: granted, or passed over */
     struct selecting *of;
     uint32_t index; /* of the case */
     bool of_fd;     /* so that the reactor has to hear of it */
@@ -44,6 +51,18 @@ struct selecting {
     const weft_case *soonest; /* of the moments, or NULL */
     const struct place *granted;
     int result;
+    size_t crossings;      /* cases of channels that cross threads */
+    struct across *across; /* NULL: no other thread can end it */
+};
+
+/* Where it waits besides: what other threads may grant. */
+struct across {
+    struct wf_mt_wait wait;
+    struct selecting *of;
+    struct wf_mt_place *places;
+    size_t count;
+    bool ours; /* claimed on this thread */
+    bool told;
 };
 
 /* ---- trying ------------------------------------------------------------- */
@@ -147,7 +166,7 @@ static void step_out(struct selecting *x)
 {
     for (size_t i = 0; i < x->count; i++) {
         struct place *p = &x->places[i];
-        if (p == x->granted) continue;
+        if (!p->line) continue;
         if (p->of_fd)
             wf_fd_step_out(p->line, &p->in_line.waiter);
         else
@@ -158,28 +177,57 @@ static void step_out(struct selecting *x)
 static void leave(struct selecting *x, weft_fiber *f)
 {
     step_out(x);
+    if (x->across) wf_mt_step_out(x->across->places, x->across->count);
     if (x->soonest) wf_sleep_end(wf_child_of(f));
 }
 
+/* True: this thread is to end the wait. */
+static bool claim(struct selecting *x)
+{
+    if (!x->across) return true;
+    if (!wf_mt_claim(&x->across->wait)) return false;
+    return x->across->ours = true;
+}
+
+/* It is out of its line. Of what is not handed over, such as an event, it may
+ * be told too late. */
 static void granted(struct wf_place *in_line, int result)
 {
     struct place *p = (struct place *)(void *)in_line;
     struct selecting *x = p->of;
     weft_fiber *f = in_line->waiter.fiber_;
+    p->line = NULL;
+    if (x->granted != p && !claim(x)) return;
     x->granted = p;
     x->result = result;
     leave(x, f);
     wf_wake(f, 0);
 }
 
+bool wf_select_claim(struct weft_waiter_ *w)
+{
+    struct place *p = (struct place *)(void *)w;
+    if (!claim(p->of)) {
+        p->line = NULL;
+        return false;
+    }
+    p->of->granted = p;
+    w->run_ = weft_here_.run_;
+    return true;
+}
+
+/* If it comes too late the fiber waits on. */
 static void moment_has_come(weft_fiber *f)
 {
-    leave((struct selecting *)(uintptr_t)f->object, f);
+    struct selecting *x = (struct selecting *)(uintptr_t)f->object;
+    if (claim(x)) leave(x, f);
 }
 
 static bool abort_select(weft_fiber *f)
 {
-    leave((struct selecting *)(uintptr_t)f->object, f);
+    struct selecting *x = (struct selecting *)(uintptr_t)f->object;
+    if (!claim(x)) return false;
+    leave(x, f);
     return true;
 }
 
@@ -221,8 +269,13 @@ static struct place *new_place(struct selecting *x, size_t i)
 static void stand_in_line(struct selecting *x, size_t i)
 {
     const weft_case *c = &x->cases[i];
+    weft_waitq_ *line = line_of(c);
+    if (!line) {
+        x->crossings++;
+        return;
+    }
     struct place *p = new_place(x, i);
-    p->line = line_of(c);
+    p->line = line;
     if (c->on == WEFT_ON_RECV || c->on == WEFT_ON_SEND)
         p->in_line.waiter.item_ = c->item;
     wf_waitq_push(p->line, &p->in_line.waiter);
@@ -281,27 +334,116 @@ static int ready_of(const weft_case *c, int result)
     return result & (c->events | WEFT_HANGUP);
 }
 
-static int park(struct selecting *x)
+static int outcome_here(struct selecting *x)
 {
-    if (x->soonest) wf_sleep_begin(wf_child_self(), x->soonest->at);
-    int err = wf_park(&selecting, x);
-    if (err < 0) return err;
     const struct place *p = x->granted;
     if (!p) return outcome(x->cases, (size_t)(x->soonest - x->cases), 0);
     if (p->of_fd) x->result = ready_of(&x->cases[p->index], x->result);
     return outcome(x->cases, p->index, x->result);
 }
 
+/* The moment may have come when the wait was claimed already: then it lasts
+ * until the message is there. */
+static int outcome_across(const struct selecting *x)
+{
+    static const struct wf_wait_kind telling = {.name = "select of",
+                                                .number = number_of};
+    const struct across *a = x->across;
+    if (!a->told) (void)wf_park(&telling, x);
+    WF_ASSERT(a->told);
+    return outcome(x->cases, a->wait.granted->index, a->wait.result);
+}
+
+static int park(struct selecting *x)
+{
+    if (x->soonest) wf_sleep_begin(wf_child_self(), x->soonest->at);
+    int err = wf_park(&selecting, x);
+    if (err < 0) return err;
+    return x->across && !x->across->ours ? outcome_across(x) : outcome_here(x);
+}
+
+/* ---- across threads ----------------------------------------------------- */
+
+static void told(struct wf_message *m)
+{
+    struct across *a = (struct across *)(void *)m;
+    weft_fiber *f = a->wait.granted->waiter.fiber_;
+    a->told = true;
+    leave(a->of, f);
+    if (f->state == WF_PARKED) wf_wake(f, 0); /* else its moment has come */
+}
+
+static void prepare(struct across *a, size_t i)
+{
+    const weft_case *c = &a->of->cases[i];
+    bool sends = c->on == WEFT_ON_SEND;
+    if ((!sends && c->on != WEFT_ON_RECV) || line_of(c)) return;
+    struct wf_mt_place *p = &a->places[a->count++];
+    *p = (struct wf_mt_place){.waiter = wf_waiter_of(wf_self()),
+                              .of = &a->wait,
+                              .handle = c->object,
+                              .act = sends ? WF_MT_SEND : WF_MT_RECV,
+                              .index = (uint32_t)i};
+    p->waiter.item_ = c->item;
+}
+
+/* Who passes an item to one of these has to claim it before. */
+static void mark_claimable(struct selecting *x)
+{
+    WF_ASSERT(weft_here_.run_ != WF_RUN_TO_CLAIM);
+    for (size_t i = 0; i < x->count; i++) {
+        struct place *p = &x->places[i];
+        weft_case_kind on = x->cases[p->index].on;
+        if (on == WEFT_ON_RECV || on == WEFT_ON_SEND)
+            p->in_line.waiter.run_ = WF_RUN_TO_CLAIM;
+    }
+}
+
+static int stand_and_park(struct selecting *x, struct across *a)
+{
+    size_t which;
+    for (size_t k = 0; k < x->n; k++)
+        prepare(a, in_turn(x, k));
+    int got = wf_mt_stand(a->places, a->count, &which);
+    if (got == -EAGAIN) {
+        x->across = a;
+        mark_claimable(x);
+        return park(x);
+    }
+    step_out(x);
+    return outcome(x->cases, a->places[which].index, got);
+}
+
+static int no_memory(size_t places)
+{
+    return weft_fail(-ENOMEM, "weft_select: no memory for %zu places", places);
+}
+
+__attribute__((noinline)) static int park_across(struct selecting *x)
+{
+    struct wf_mt_place few[A_FEW];
+    size_t bytes = x->crossings * sizeof *few;
+    struct across a = {.wait = wf_mt_wait_of_self(told), .of = x};
+    a.places = x->crossings <= A_FEW ? few : wf_alloc(bytes);
+    if (!a.places) {
+        step_out(x);
+        return no_memory(x->crossings);
+    }
+    int got = stand_and_park(x, &a);
+    if (x->crossings > A_FEW) wf_free(a.places, bytes);
+    return got;
+}
+
+/* ---- the whole ---------------------------------------------------------- */
+
 __attribute__((noinline)) static int wait_for_one(struct selecting *x)
 {
     struct place few[A_FEW];
     size_t bytes = x->on * sizeof *x->places;
     x->places = x->on <= A_FEW ? few : wf_alloc(bytes);
-    if (!x->places)
-        return weft_fail(-ENOMEM, "weft_select: no memory for %zu places",
-                         x->on);
+    if (!x->places) return no_memory(x->on);
     int got = step_in(x);
-    if (got == -EAGAIN) got = park(x);
+    if (got == -EAGAIN) got = x->crossings ? park_across(x) : park(x);
     if (x->on > A_FEW) wf_free(x->places, bytes);
     return got;
 }

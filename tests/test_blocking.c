@@ -337,7 +337,7 @@ static int tries_cancel_points(void *arg)
     int *released = arg;
     const weft_bjob job = {counts, released, counts_release, NULL};
     char c = 'x';
-    weft_chan *chan = weft_chan_new(1, 1, NULL);
+    weft_chan *chan = weft_chan_new(1, 1, NULL, 0);
     weft_scope_init(&scope);
     const long long said[] = {
         weft_yield(),

@@ -43,7 +43,7 @@ static ssize_t joins_the_channel(void *c)
 
 TEST(cp_01_chan_send_recv_and_join)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL, 0);
     is_a_cancel_point(joins_the_channel, c, 0);
     is_woken(receives, c);
     is_a_cancel_point(sends, c, 0);
@@ -79,7 +79,7 @@ static int sends_one(void *c)
 TEST(cp_01_a_partner_who_waits_is_left_waiting)
 {
     weft_nursery n;
-    weft_chan *c = weft_chan_new(sizeof(int), 0, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), 0, NULL, 0);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_spawn(&n, receives_one, c), 0);
     settle_here();
@@ -111,8 +111,8 @@ struct everything {
 static void open_everything(struct everything *x, bool ready)
 {
     weft_spawn_opts opts = {.task = &x->task};
-    *x = (struct everything){.in = weft_chan_new(sizeof(int), 1, NULL),
-                             .out = weft_chan_new(sizeof(int), 1, NULL)};
+    *x = (struct everything){.in = weft_chan_new(sizeof(int), 1, NULL, 0),
+                             .out = weft_chan_new(sizeof(int), 1, NULL, 0)};
     open_pair(x->pair);
     CHECK_EQ(weft_nursery_open(&x->n, NULL), 0);
     CHECK_EQ(weft_spawn_ex(&x->n, ready ? counts : stays, NULL, &opts), 0);
@@ -354,7 +354,7 @@ TEST(cp_01_retry)
 TEST(cp_02_channels)
 {
     int one = 1, got = 0;
-    weft_chan *c = weft_chan_new(sizeof(int), 2, drops);
+    weft_chan *c = weft_chan_new(sizeof(int), 2, drops, 0);
     weft_chan *sender = weft_chan_sender(c);
     open_watched();
     CHECK_EQ(weft_chan_trysend(c, &one), 0);
@@ -367,7 +367,7 @@ TEST(cp_02_channels)
     weft_chan_abort(c);
     CHECK_EQ(dropped, 1);
     weft_chan_free(c);
-    c = weft_chan_new(sizeof(int), 1, NULL);
+    c = weft_chan_new(sizeof(int), 1, NULL, 0);
     CHECK(c != NULL);
     weft_chan_free(c);
     close_watched();
@@ -451,7 +451,7 @@ static ssize_t sends_and_receives(void *c)
 
 TEST(cp_03_a_channel_starves_nobody)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL, 0);
     starves_nobody(sends_and_receives, c, 1);
     weft_chan_free(c);
 }

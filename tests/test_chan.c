@@ -14,7 +14,7 @@
 
 static weft_chan *open_ints(weft_nursery *n, size_t cap)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), cap, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), cap, NULL, 0);
     CHECK(c != NULL);
     CHECK_EQ(weft_nursery_open(n, NULL), 0);
     return c;
@@ -228,8 +228,8 @@ TEST(chn_16_items_of_any_size_arrive_whole)
     static unsigned char sent[1024], got[1024 + 1];
     for (unsigned i = 0; i < 5; i++) {
         for (size_t cap = 0; cap <= 4; cap += 4) {
-            weft_chan *c = weft_chan_new(sizes[i], cap, NULL);
-            weft_chan *back = weft_chan_new(sizes[i], cap, NULL);
+            weft_chan *c = weft_chan_new(sizes[i], cap, NULL, 0);
+            weft_chan *back = weft_chan_new(sizes[i], cap, NULL, 0);
             int rc;
             CHECK(c != NULL && back != NULL);
             WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(1)) {
@@ -289,7 +289,7 @@ TEST(chn_16_a_kibibyte_passes_whole_from_fiber_to_fiber)
 {
     for (size_t cap = 0; cap <= 4; cap += 4) {
         for (int sender_first = 0; sender_first < 2; sender_first++) {
-            weft_chan *c = weft_chan_new(sizeof(struct block), cap, NULL);
+            weft_chan *c = weft_chan_new(sizeof(struct block), cap, NULL, 0);
             int rc;
             CHECK(c != NULL);
             WEFT_NURSERY(n, rc) {
@@ -317,7 +317,7 @@ static int sends_nothings(void *arg)
 TEST(chn_16_items_of_no_octets_are_counted)
 {
     for (size_t cap = 0; cap <= 4; cap += 4) {
-        weft_chan *c = weft_chan_new(0, cap, NULL);
+        weft_chan *c = weft_chan_new(0, cap, NULL, 0);
         int rc, got = 0;
         CHECK(c != NULL);
         WEFT_NURSERY(n, rc) {
@@ -336,11 +336,11 @@ TEST(chn_16_items_of_no_octets_are_counted)
 
 TEST(a_channel_of_impossible_size_is_refused)
 {
-    CHECK(weft_chan_new(SIZE_MAX, 1, NULL) == NULL);
-    CHECK(weft_chan_new(SIZE_MAX, 2, NULL) == NULL);
-    CHECK(weft_chan_new(2, SIZE_MAX, NULL) == NULL);
-    CHECK(weft_chan_new(2, SIZE_MAX / 2 + 1, NULL) == NULL);
-    CHECK(weft_chan_new((size_t)1 << 33, (size_t)1 << 33, NULL) == NULL);
+    CHECK(weft_chan_new(SIZE_MAX, 1, NULL, 0) == NULL);
+    CHECK(weft_chan_new(SIZE_MAX, 2, NULL, 0) == NULL);
+    CHECK(weft_chan_new(2, SIZE_MAX, NULL, 0) == NULL);
+    CHECK(weft_chan_new(2, SIZE_MAX / 2 + 1, NULL, 0) == NULL);
+    CHECK(weft_chan_new((size_t)1 << 33, (size_t)1 << 33, NULL, 0) == NULL);
 }
 
 TEST(an_item_handed_to_a_receiver_survives_a_cancel_in_the_same_turn)

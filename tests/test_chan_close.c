@@ -19,7 +19,7 @@ static void note_drop(void *item)
 
 static weft_chan *new_ints(size_t cap)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), cap, note_drop);
+    weft_chan *c = weft_chan_new(sizeof(int), cap, note_drop, 0);
     CHECK(c != NULL);
     return c;
 }

@@ -33,8 +33,8 @@ TEST(cp_01_what_is_ready_stays_untouched_in_a_cancelled_scope)
     weft_sem sem = WEFT_SEM_INIT(1, 0);
     weft_mutex mutex = WEFT_MUTEX_INIT;
     weft_event event = WEFT_EVENT_INIT;
-    weft_chan *full = weft_chan_new(sizeof(int), 1, NULL);
-    weft_chan *empty = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *full = weft_chan_new(sizeof(int), 1, NULL, 0);
+    weft_chan *empty = weft_chan_new(sizeof(int), 1, NULL, 0);
     weft_nursery n;
     weft_scope s;
     int item = 5;
@@ -77,7 +77,7 @@ TEST(cp_01_cancellation_comes_before_every_other_answer)
 {
     weft_sem sem = WEFT_SEM_INIT(1, 1);
     weft_mutex mutex = WEFT_MUTEX_INIT;
-    weft_chan *closed = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *closed = weft_chan_new(sizeof(int), 1, NULL, 0);
     weft_scope s;
     int item = 5;
 
@@ -98,7 +98,7 @@ TEST(cp_02_what_is_no_cancel_point_works_in_a_cancelled_scope)
     weft_sem sem = WEFT_SEM_INIT(1, 1);
     weft_mutex mutex = WEFT_MUTEX_INIT;
     weft_event event = WEFT_EVENT_INIT;
-    weft_chan *chan = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *chan = weft_chan_new(sizeof(int), 1, NULL, 0);
     weft_chan *sender = weft_chan_sender(chan);
     weft_nursery n;
     weft_scope s;
@@ -199,7 +199,7 @@ TEST(cp_03_a_loop_over_what_is_always_ready_starves_nobody)
     weft_sem sem = WEFT_SEM_INIT(1, 0);
     weft_mutex mutex = WEFT_MUTEX_INIT;
     weft_event event = WEFT_EVENT_INIT;
-    weft_chan *chan = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *chan = weft_chan_new(sizeof(int), 1, NULL, 0);
 
     weft_event_set(&event);
     count_until_the_other_ran(pass_sem, &sem);

@@ -76,7 +76,7 @@ TEST_PLAIN(dlk_01_a_deadlock_over_a_mutex_is_reported)
 static int receives_from_nobody(void *arg)
 {
     (void)arg;
-    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL, 0);
     int item, rc = weft_chan_recv(c, &item);
     CHECK_EQ(rc, -ECANCELED);
     weft_chan_free(c);

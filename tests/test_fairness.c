@@ -177,8 +177,8 @@ static int counts_turns(void *arg)
 TEST(two_fibers_that_wake_each_other_do_not_starve_a_third)
 {
     int rc;
-    there = weft_chan_new(sizeof(int), 0, NULL);
-    back = weft_chan_new(sizeof(int), 0, NULL);
+    there = weft_chan_new(sizeof(int), 0, NULL, 0);
+    back = weft_chan_new(sizeof(int), 0, NULL, 0);
     WEFT_NURSERY(n, rc) {
         CHECK_EQ(weft_spawn(&n, echoes, NULL), 0);
         CHECK_EQ(weft_spawn(&n, counts_turns, &stop), 0);

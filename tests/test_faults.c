@@ -62,7 +62,7 @@ static int works(void *arg)
 
 static void queue_all(void)
 {
-    jobs = weft_chan_new(sizeof(int), JOBS, NULL);
+    jobs = weft_chan_new(sizeof(int), JOBS, NULL, 0);
     for (int i = 0; i < JOBS; i++) {
         CHECK_EQ(weft_chan_trysend(jobs, &i), 0);
     }
@@ -198,7 +198,7 @@ TEST(a_producer_that_fails_does_not_leave_its_consumer_waiting)
 {
     int rc, last = 4;
     weft_nursery_opts opts = {.policy = WEFT_COLLECT};
-    jobs = weft_chan_new(sizeof(int), 1, NULL);
+    jobs = weft_chan_new(sizeof(int), 1, NULL, 0);
     WEFT_NURSERY_EX(n, rc, &opts) {
         CHECK_EQ(weft_spawn(&n, consumes, NULL), 0);
         CHECK_EQ(weft_spawn(&n, produces_and_fails, &last), 0);
@@ -213,7 +213,7 @@ TEST(a_producer_that_fails_does_not_leave_its_consumer_waiting)
 TEST(in_a_nursery_that_fails_fast_the_consumer_of_a_failed_producer_ends_too)
 {
     int rc, last = 4;
-    jobs = weft_chan_new(sizeof(int), 1, NULL);
+    jobs = weft_chan_new(sizeof(int), 1, NULL, 0);
     WEFT_NURSERY(n, rc) {
         CHECK_EQ(weft_spawn(&n, consumes, NULL), 0);
         CHECK_EQ(weft_spawn(&n, produces_and_fails, &last), 0);

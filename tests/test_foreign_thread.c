@@ -70,7 +70,7 @@ static int keeps_everything(void *arg)
     a->mutex = (weft_mutex)WEFT_MUTEX_INIT;
     a->sem = (weft_sem)WEFT_SEM_INIT(0, 0);
     a->event = (weft_event)WEFT_EVENT_INIT;
-    a->chan = weft_chan_new(1, 0, NULL);
+    a->chan = weft_chan_new(1, 0, NULL, 0);
     open_nursery(&a->nursery, WEFT_FAIL_FAST);
     CHECK_EQ(weft_spawn(&a->nursery, waits_for_permits, &a->sem), 0);
     CHECK_EQ(weft_spawn(&a->nursery, waits_for_event, &a->event), 0);

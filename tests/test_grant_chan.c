@@ -33,8 +33,8 @@ static void note_received(int item)
 
 static void new_channel(size_t cap)
 {
-    chan = weft_chan_new(sizeof(int), cap, NULL);
-    quiet = weft_chan_new(sizeof(int), 0, NULL);
+    chan = weft_chan_new(sizeof(int), cap, NULL, 0);
+    quiet = weft_chan_new(sizeof(int), 0, NULL, 0);
     CHECK(chan && quiet);
     never = (weft_event)WEFT_EVENT_INIT;
     next_item = 0;

@@ -141,7 +141,7 @@ static int work_in_a_nursery(void *unused)
 
 static int scenario(void *unused)
 {
-    results = weft_chan_new(sizeof(int), 2, NULL);
+    results = weft_chan_new(sizeof(int), 2, NULL, 0);
     if (!results) return weft_fail(-ENOMEM, "no channel");
     int rc = work_in_a_nursery(unused);
     weft_chan_free(results);

@@ -79,7 +79,7 @@ TEST_PLAIN(waiting_between_fibers_needs_a_fiber)
     CHECK_REFUSED(weft_mutex_lock(&m));
     CHECK_REFUSED(weft_mutex_lock_nc(&m));
     CHECK_REFUSED(weft_sem_acquire(&s, 1));
-    weft_chan *c = weft_chan_new(1, 0, NULL);
+    weft_chan *c = weft_chan_new(1, 0, NULL, 0);
     CHECK(c != NULL);
     CHECK_REFUSED(weft_chan_send(c, &item));
     CHECK_REFUSED(weft_chan_recv(c, &item));

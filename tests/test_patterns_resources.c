@@ -320,7 +320,7 @@ TEST(pattern_73_closing_twice_does_no_harm)
     CHECK_EQ(weft_close(again[1]), 0);
     CHECK_EQ(weft_close(pair[1]), 0);
 
-    weft_chan *c = weft_chan_new(1, 1, NULL);
+    weft_chan *c = weft_chan_new(1, 1, NULL, 0);
     CHECK(c != NULL);
     weft_chan_close(c);
     weft_chan_close(c);

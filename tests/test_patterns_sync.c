@@ -234,7 +234,7 @@ TEST(pattern_51_a_channel_copies_and_holds_as_many_as_it_was_told)
         int number;
         char text[12];
     } item = {1, "first"}, got;
-    weft_chan *c = weft_chan_new(sizeof item, 2, NULL);
+    weft_chan *c = weft_chan_new(sizeof item, 2, NULL, 0);
     CHECK(c != NULL);
     CHECK_EQ(weft_chan_tryrecv(c, &got), -EAGAIN);
     CHECK_EQ(weft_chan_send(c, &item), 0);
@@ -262,7 +262,7 @@ static int deals_with_items(void *arg)
 
 TEST(pattern_52_a_join_waits_for_what_was_received_and_counts_no_further)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), 4, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), 4, NULL, 0);
     int rc;
     CHECK(c != NULL);
     WEFT_NURSERY(n, rc) {
@@ -293,7 +293,7 @@ static int receives_all(void *arg)
 
 TEST(pattern_53_one_close_ends_each_of_many_consumers)
 {
-    weft_chan *c = weft_chan_new(sizeof(void *), 8, NULL);
+    weft_chan *c = weft_chan_new(sizeof(void *), 8, NULL, 0);
     struct visitor v[] = {{'a', c, 0}, {'b', c, 0}, {'c', c, 0}};
     void *nothing = NULL;
     int rc;
@@ -323,7 +323,7 @@ static void count_drop(void *item)
 
 TEST(pattern_53_an_abort_drops_what_nobody_will_receive)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), 4, count_drop);
+    weft_chan *c = weft_chan_new(sizeof(int), 4, count_drop, 0);
     int item = 0;
     CHECK(c != NULL);
     for (int i = 0; i < 3; i++)
@@ -359,7 +359,7 @@ static int consumes(void *arg)
 
 TEST(pattern_54_a_failing_producer_cancels_its_consumer)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL, 0);
     struct visitor consumer = {.where = c}, producer = {.where = c};
     weft_job jobs[] = {{.fn = consumes, .arg = &consumer},
                        {.fn = fails_after_two, .arg = &producer}};
@@ -373,7 +373,7 @@ TEST(pattern_54_a_failing_producer_cancels_its_consumer)
 
 TEST(pattern_54_where_failures_are_collected_the_last_producer_ends_the_items)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL, 0);
     struct visitor consumer = {.where = c};
     struct visitor producers[2];
     weft_job jobs[] = {{.fn = fails_after_two, .arg = &producers[0]},
@@ -637,7 +637,7 @@ static int pushed_into(void *where, weft_fn pushes)
 TEST(pattern_59_a_full_channel_makes_who_sends_wait)
 {
     for (size_t cap = 0; cap < 4; cap++) {
-        weft_chan *c = weft_chan_new(sizeof(int), cap, NULL);
+        weft_chan *c = weft_chan_new(sizeof(int), cap, NULL, 0);
         CHECK(c != NULL);
         CHECK_EQ(pushed_into(c, sends_without_end), cap);
         weft_chan_free(c);

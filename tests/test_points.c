@@ -56,7 +56,7 @@ TEST(each_call_is_told_of_once_before_its_check)
     weft_event set = WEFT_EVENT_INIT;
     weft_mutex m = WEFT_MUTEX_INIT;
     weft_sem s = WEFT_SEM_INIT(1, 0);
-    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), 1, NULL, 0);
     int item = 7;
     weft_event_set(&set);
     watch_this_fiber();

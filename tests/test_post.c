@@ -234,7 +234,7 @@ TEST(a_posted_function_may_do_all_that_does_not_wait)
 {
     struct doings d = {.sem = WEFT_SEM_INIT(0, 0)};
     char c = 0;
-    d.chan = weft_chan_new(1, 0, NULL);
+    d.chan = weft_chan_new(1, 0, NULL, 0);
     open_nursery(&d.nursery, WEFT_FAIL_FAST);
     CHECK_EQ(weft_spawn(&d.nursery, acquires, &d.sem), 0);
     open_scope(&d.scope);

@@ -69,7 +69,7 @@ static void start(weft_nursery *n, struct chooser *ch)
 
 static weft_chan *ints(size_t cap)
 {
-    weft_chan *c = weft_chan_new(sizeof(int), cap, NULL);
+    weft_chan *c = weft_chan_new(sizeof(int), cap, NULL, 0);
     CHECK(c != NULL);
     return c;
 }
@@ -703,7 +703,7 @@ TEST(who_was_behind_a_select_that_left_moves_up)
 TEST(items_of_no_octets_are_selected_too)
 {
     weft_nursery n;
-    weft_chan *c = weft_chan_new(0, 0, NULL);
+    weft_chan *c = weft_chan_new(0, 0, NULL, 0);
     struct chooser ch = {0};
     CHECK(c != NULL);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
@@ -741,7 +741,7 @@ TEST(a_kibibyte_arrives_whole_whoever_waits)
     for (size_t cap = 0; cap <= 4; cap += 2) {
         for (int first = 0; first < 2; first++) {
             weft_nursery n;
-            weft_chan *c = weft_chan_new(sizeof(struct kibibyte), cap, NULL);
+            weft_chan *c = weft_chan_new(sizeof(struct kibibyte), cap, NULL, 0);
             struct kibibyte item;
             CHECK(c != NULL);
             CHECK_EQ(weft_nursery_open(&n, NULL), 0);

@@ -432,7 +432,8 @@ static int selects_either_way(void *arg)
 static int all_select_the_same(void *arg)
 {
     weft_nursery n;
-    weft_chan *c[] = {weft_chan_new(1, 0, NULL), weft_chan_new(1, 0, NULL)};
+    weft_chan *c[] = {weft_chan_new(1, 0, NULL, 0),
+                      weft_chan_new(1, 0, NULL, 0)};
     (void)arg;
     CHECK(c[0] && c[1]);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
@@ -475,7 +476,7 @@ static void check_closed_while_parked(bool release)
     weft_fd pair[2];
     weft_nursery n;
     weft_event e = WEFT_EVENT_INIT;
-    weft_chan *c = weft_chan_new(1, 0, NULL);
+    weft_chan *c = weft_chan_new(1, 0, NULL, 0);
     CHECK(c != NULL);
     open_pair(pair);
     (void)fill(pair[0]);
@@ -804,7 +805,7 @@ TEST(all_kinds_of_things_happen_in_one_loop)
     weft_nursery n;
     weft_task t;
     weft_event e = WEFT_EVENT_INIT;
-    weft_chan *c = weft_chan_new(1, 0, NULL);
+    weft_chan *c = weft_chan_new(1, 0, NULL, 0);
     weft_spawn_opts o = {.task = &t};
     struct chooser other = {.n = 0};
     char item = 0;

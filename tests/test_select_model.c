@@ -335,7 +335,8 @@ static void drop_item(void *item)
 
 static void open_channel(int k)
 {
-    chans[k].chan = weft_chan_new(sizeof(int), (size_t)cap, drop_item);
+    chans[k].chan = weft_chan_new(sizeof(int), (size_t)cap, drop_item,
+                                  random_below(2) ? WEFT_CHAN_MT : 0);
     CHECK(chans[k].chan != NULL);
 }
 

@@ -39,3 +39,8 @@ TEST_PLAIN(somebody_waits_for_each_kind_and_gets_it_or_is_cancelled)
         CHECK(tallies[i].cancels > 0);
     }
 }
+
+TEST_PLAIN(what_other_threads_send_and_wake_adds_up)
+{
+    stress_threads(test_seed(), fewer(100000));
+}

@@ -34,7 +34,7 @@ static bool open_channel(size_t cap)
 {
     sent = received = dropped = 0;
     memset(seen, 0, sizeof(seen));
-    chan = weft_chan_new(sizeof(int), cap, drop_item);
+    chan = weft_chan_new(sizeof(int), cap, drop_item, 0);
     return sweep_had(chan != NULL);
 }
 
@@ -340,7 +340,7 @@ static void start_calls(weft_nursery *n)
 {
     back = NULL;
     if (!open_channel(0)) return;
-    back = weft_chan_new(sizeof(int), 1, NULL);
+    back = weft_chan_new(sizeof(int), 1, NULL, 0);
     if (!sweep_had(back != NULL)) return;
     for (int i = 0; i < 3; i++) {
         sweep_spawn(n, calls, &numbers[i]);

@@ -146,7 +146,7 @@ TEST_PLAIN(a_descriptor_that_is_left_is_found)
 
 static int leaves_memory(void *arg)
 {
-    weft_chan *c = weft_chan_new(1, 1, NULL);
+    weft_chan *c = weft_chan_new(1, 1, NULL, 0);
     (void)arg;
     int err = weft_sleep(WEFT_MSEC(1));
     if (err == 0) weft_chan_free(c);
@@ -235,7 +235,7 @@ TEST_PLAIN(a_crash_is_named_too)
 #ifdef WEFT_HOSTILE
 static int needs_memory(void *arg)
 {
-    weft_chan *c = weft_chan_new(1, 1, NULL);
+    weft_chan *c = weft_chan_new(1, 1, NULL, 0);
     (void)arg;
     CHECK(c != NULL);
     weft_chan_free(c);

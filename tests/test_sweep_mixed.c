@@ -91,9 +91,9 @@ static void start_pipeline(weft_nursery *n)
     mutex = (weft_mutex)WEFT_MUTEX_INIT;
     weft_sem_init(&sem, 1, 1);
     results = NULL;
-    jobs = weft_chan_new(sizeof(int), 2, NULL);
+    jobs = weft_chan_new(sizeof(int), 2, NULL, 0);
     if (!sweep_had(jobs != NULL)) return;
-    results = weft_chan_new(sizeof(int), 1, NULL);
+    results = weft_chan_new(sizeof(int), 1, NULL, 0);
     if (!sweep_had(results != NULL)) return;
     sweep_spawn(n, makes_jobs, NULL);
     for (int i = 0; i < 3; i++) {
@@ -231,7 +231,7 @@ static void start_replicas(weft_nursery *n)
 {
     inside = asked = answered = 0;
     mutex = (weft_mutex)WEFT_MUTEX_INIT;
-    answers = weft_chan_new(sizeof(int), 6, NULL);
+    answers = weft_chan_new(sizeof(int), 6, NULL, 0);
     if (!sweep_had(answers != NULL)) return;
     sweep_spawn(n, asks_all, NULL);
     sweep_spawn(n, asks_all, NULL);

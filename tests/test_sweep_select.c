@@ -36,7 +36,7 @@ static bool open_channels(size_t count, size_t cap)
 {
     reset();
     while (open_count < count) {
-        chans[open_count] = weft_chan_new(sizeof(int), cap, NULL);
+        chans[open_count] = weft_chan_new(sizeof(int), cap, NULL, 0);
         if (!sweep_had(chans[open_count] != NULL)) return false;
         open_count++;
     }

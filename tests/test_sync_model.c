@@ -267,7 +267,7 @@ static void compare_a_channel_of(int cap)
     senders.length = receivers.length = buffered = 0;
     capacity = cap;
     next_item = 1000;
-    chan = weft_chan_new(sizeof(int), (size_t)cap, NULL);
+    chan = weft_chan_new(sizeof(int), (size_t)cap, NULL, 0);
     CHECK(chan != NULL);
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     for (int i = 0; i < STEPS; i++) {

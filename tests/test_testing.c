@@ -585,7 +585,7 @@ TEST_PLAIN(handles_that_were_not_closed_fail_the_test)
 static int leaks_a_channel(void *arg)
 {
     (void)arg;
-    forgotten = weft_chan_new(sizeof(int), 4, NULL);
+    forgotten = weft_chan_new(sizeof(int), 4, NULL, 0);
     return forgotten ? 0 : -ENOMEM;
 }
 

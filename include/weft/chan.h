@@ -2,7 +2,7 @@
 /*
  * weft/chan.h (sync) - a queue of items between fibers.
  *
- *     weft_chan *jobs = weft_chan_new(sizeof(struct job), 16, NULL);
+ *     weft_chan *jobs = weft_chan_new(sizeof(struct job), 16, NULL, 0);
  *
  *     int err = weft_chan_send(jobs, &job);       producers
  *     ...
@@ -21,6 +21,29 @@
  * weft_select, which then happens with the result that is told here. The calls
  * that do not park may also be made outside a fiber.
  *
+ * A channel belongs to the run of those who use it, and costs no lock. One that
+ * was made with WEFT_CHAN_MT crosses threads:
+ *
+ *     weft_chan *jobs = weft_chan_new(sizeof(struct job), 16, NULL,
+ *                                     WEFT_CHAN_MT);
+ *     start_thread(produce, weft_chan_sender(jobs));
+ *
+ * Fibers of any run may wait in it, and the calls that do not park may be made
+ * by any thread, in a fiber or not. All that is said here holds there too,
+ * among the waiters of all threads; what one thread sends arrives in its order.
+ *
+ * A handle stands for being able to reach it. Each thread outside the run that
+ * made the channel, and each other run, has one of its own from
+ * weft_chan_sender, also if it only receives, and gives it to
+ * weft_chan_sender_done when it is through. That keeps the channel; and as long
+ * as there is one, no run that waits in the channel is deadlocked. When the
+ * last is done, a run where every fiber waits looks again. A receiver's handle
+ * counts as a sender's, so where there are such, who sends last says
+ * weft_chan_close. The virtual clock does not wait for other threads.
+ *
+ * In the child of a fork a call for such a channel of the parent's returns
+ * -EPERM, or does nothing.
+ *
  * After: Hoare, Communicating Sequential Processes, CACM 21 (8), 1978.
  */
 #ifndef WEFT_CHAN_H
@@ -32,19 +55,25 @@ WEFT_BEGIN_DECLS
 
 typedef struct weft_chan weft_chan;
 
+enum {
+    WEFT_CHAN_MT = 1 /* crosses threads */
+};
+
 /**
  * Makes a channel of items of item_size bytes (0 is legal), `cap` of which it
  * holds. `drop`, or NULL, is called for each item inside that nobody will
- * receive; it must not park. The caller has the first sender's handle and must
- * free the channel.
+ * receive, by the call, and on its thread, that ends the channel; it must not
+ * park. The caller has the first sender's handle and must free the channel.
  *
- * Returns NULL when there is no memory or the size overflows.
+ * Returns NULL when there is no memory, the size overflows, or there is no such
+ * flag.
  */
 WEFT_MUST weft_chan *weft_chan_new(size_t item_size, size_t cap,
-                                   void (*drop)(void *item));
+                                   void (*drop)(void *item), unsigned flags);
 
 /** Ends the channel: as abort, the first sender's handle is done, and it is
- *  gone when the others are. Who waits on it gets -EPIPE. NULL is fine. */
+ *  gone when the others are. Who waits on it gets -EPIPE. NULL is fine. With
+ *  WEFT_CHAN_MT any thread may do so. */
 WEFT_API void weft_chan_free(weft_chan *c);
 
 /**

@@ -18,7 +18,9 @@
  * happened. If several are possible at once, the place to begin with moves on
  * from call to call, so that none starves; or, ordered, the first one wins.
  * The same channel may stand in several cases; a fiber's own send and receive
- * do not meet.
+ * do not meet. Channels may cross threads, any number of them beside what is of
+ * this run: of several threads that would make a case happen one does. If it is
+ * another one, what is of this run has to last until the fiber runs.
  *
  * The cases are the caller's, and may be used again: switch one off by setting
  * its `on` to WEFT_ON_OFF. A moment stays the same; for another WEFT_CASE_AFTER
