@@ -68,8 +68,13 @@ static inline int wf_under_valgrind(void)
 #endif
 }
 
+/* Another mapping may have been here, which ASan forgets only partly. */
 static inline unsigned wf_note_stack_mapped(const void *low, const void *high)
 {
+#ifdef WF_ASAN
+    __asan_unpoison_memory_region(low, (size_t)((const char *)high -
+                                                (const char *)low + 1));
+#endif
 #ifdef WF_VALGRIND
     return (unsigned)VALGRIND_STACK_REGISTER(low, high);
 #else

@@ -39,7 +39,7 @@ struct wf_away {
     bool refused;           /* there was no memory abroad */
     bool ended;             /* abroad: the child has */
     bool returned;          /* abroad: its function has */
-    bool cancelled;         /* what the word says, and why: */
+    bool cancelled;         /* what the word says, and why: its alone */
     weft_reason reason;
     weft_fn fn;
     void *arg;
@@ -88,9 +88,10 @@ static void come_back(struct wf_message *m);
 static void open_there(struct wf_away *a)
 {
     weft_nursery *n = &a->there;
+    weft_scope *s = &n->scope_;
     n->errors_end_ = &n->errors_;
-    wf_scope_link(&n->scope_, &wf_run_root()->scope_);
-    mirror(a);
+    wf_scope_link(s, &wf_run_root()->scope_);
+    wf_scope_mirror(s, s->flags_ & WF_S_CANCELLED ? &s->reason_ : NULL);
 }
 
 static void arrive(struct wf_message *m)
@@ -180,10 +181,20 @@ static void note_cause(struct wf_away *a)
     if (cause) a->reason = *cause;
 }
 
+/* What is known when it leaves goes with it; what a word says may be written
+ * before it has arrived. */
+static void take_cause_along(struct wf_away *a)
+{
+    const weft_reason *cause = wf_base(a->child)->cause_;
+    if (!cause) return;
+    a->there.scope_.flags_ |= WF_S_CANCELLED;
+    a->there.scope_.reason_ = *cause;
+}
+
 void wf_away_send(struct wf_child *c)
 {
     struct wf_away *a = away_of(c);
-    note_cause(a);
+    take_cause_along(a);
     wf_fiber_park_new(&c->fiber, &for_return, a);
     wf_group_put(a->abroad, &a->trip);
 }

@@ -305,7 +305,10 @@ int wf_run_first(weft_fn fn, void *arg, const weft_run_opts *o,
     }
     err = assemble(g);
     if (err == 0) err = run_main(&run);
-    if (err < 0) give_up(g);
+    if (err < 0)
+        give_up(g);
+    else if (g)
+        wf_workers_stop();
     if (g) wf_group_leave();
     close_all(o, 0);
     return err < 0 ? err : run.rc;

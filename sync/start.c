@@ -88,9 +88,7 @@ void wf_started(weft_fiber *f, void *value)
 {
     struct weft_attached_ **at = wf_attached(f, WF_A_STARTING);
     struct starting *s = (struct starting *)(void *)*at;
-    if (!s) return;
-    f->marks |= WF_C_STARTED;
-    if (s->passed_on || s->over) return;
+    if (!s || s->passed_on || s->over) return;
     *at = s->attached.next_;
     s->value = value;
     wf_wake(s->starter, 0);
@@ -101,12 +99,11 @@ int weft_started(void *value)
     weft_fiber *f = wf_self();
     if (!f) return wf_misuse(-EPERM, "weft_started outside a fiber");
     if (f->marks & WF_C_STARTED) return -EALREADY;
-    if (f->nursery->state_ & WF_N_AWAY) {
-        f->marks |= WF_C_STARTED;
+    f->marks |= WF_C_STARTED;
+    if (f->nursery->state_ & WF_N_AWAY)
         wf_away_started(f, value);
-    } else {
+    else
         wf_started(f, value);
-    }
     return 0;
 }
 

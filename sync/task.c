@@ -8,7 +8,7 @@
  */
 #include <weft/task.h>
 
-#include "sync/child.h"
+#include "sync/nursery.h"
 #include "sync/waiting.h"
 
 enum { NEVER_SPAWNED, ALIVE, DONE };
@@ -28,9 +28,19 @@ uint64_t weft_task_id(const weft_task *t)
     return t->id_;
 }
 
+/* Of an ended one nothing but its memory is looked at. */
+static bool is_here(const weft_task *t)
+{
+    return t->state_ != ALIVE || wf_nursery_is_here(t->fiber_->nursery);
+}
+
 void weft_task_cancel(weft_task *t, int code, const char *why)
 {
     if (t->state_ != ALIVE) return;
+    if (!is_here(t)) {
+        (void)wf_misplaced("weft_task_cancel");
+        return;
+    }
     weft_fiber *f = wf_self();
     wf_child_cancel(wf_child_of(t->fiber_), &t->reason_,
                     (weft_reason){.kind = WEFT_R_EXPLICIT,
@@ -95,6 +105,7 @@ int wf_task_check(const weft_task *t, const char *call)
     if (t->state_ == DONE) return 0;
     if (t->state_ != ALIVE)
         return wf_misuse(-EINVAL, "%s: the task was never spawned", call);
+    if (!is_here(t)) return wf_misplaced(call);
     if (wf_waits_for_itself(wf_self(), t->fiber_))
         return wf_misuse(-EDEADLK,
                          "%s: the task is the caller or an ancestor of it, and "

@@ -3,7 +3,8 @@
  * worker.c - what the workers of a run tell each other about its end.
  *
  * The word of a seat goes there and back: "drain", and its worker shuts down its
- * background set; "drained", to the first; and, when all are, "stop".
+ * background set; "drained", to the first; and, when all are and main's fiber
+ * is gone, with what it has deferred, "stop".
  */
 #include "sync/worker.h"
 
@@ -99,6 +100,10 @@ void wf_worker_end(weft_time drain, weft_time grace)
     tell_others(wf_group);
     wf_background_close(drain, grace);
     wait_until_told(&for_end);
+}
+
+void wf_workers_stop(void)
+{
     tell_others(wf_group);
 }
 
@@ -151,16 +156,14 @@ struct dump {
 
 static void dump(struct wf_message *m);
 
-/* A run that ends does not wait for it: those that have gone are left out. */
+/* A run that ends does not wait for it: those that have gone are left out. Who
+ * has put it does not look at it again. */
 static void pass_dump_on(struct dump *d)
 {
-    unsigned to = wf_worker;
+    unsigned to = wf_worker, asker = d->asker;
     d->message.deliver = dump;
-    do {
-        to = (to + 1) % wf_group->count;
-        if (to == d->asker) break;
-    } while (!wf_inbox_put(wf_group->seats[to].inbox, &d->message));
-    if (to != d->asker) return;
+    while ((to = (to + 1) % wf_group->count) != asker)
+        if (wf_inbox_put(wf_group->seats[to].inbox, &d->message)) return;
     wf_os_close(d->fd);
     wf_shared_free(d, sizeof *d);
 }

@@ -22,6 +22,9 @@ void wf_worker_keep(weft_time drain, weft_time grace);
 /* The first, when main has ended: shuts all background work down. */
 void wf_worker_end(weft_time drain, weft_time grace);
 
+/* The first, with no fiber left: the others need not wait any more. */
+void wf_workers_stop(void);
+
 /* The first, which will not run main: the others that have come go. */
 void wf_workers_dismiss(struct wf_group *g);
 

@@ -14,8 +14,9 @@
  *     (void)weft_post(run, finished, &done);         in the thread
  *     weft_remote_unref(run);
  *
- * Everything of a run - fibers, scopes, nurseries, locks, channels - belongs to
- * its thread, and other threads may not touch it: -EPERM, and in debug builds
+ * Everything of a run - fibers, scopes, nurseries, locks, channels that were not
+ * made to cross (weft/chan.h) - belongs to its thread (of several workers, to the
+ * one that made it), and other threads may not touch it: -EPERM, and in debug builds
  * the end of the process with a sentence, as far as it can be seen. A
  * weft_remote is what they may have of a run: a handle by which they have a
  * function called there, or end it. It is counted, each thread gives its own

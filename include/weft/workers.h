@@ -20,7 +20,8 @@
  *
  * Which worker is said at the spawn (weft/nursery.h): none, and the child runs
  * on its parent's; a number; or WEFT_ANY_WORKER, and it waits at home until home
- * has nothing better to do, or another worker has nothing at all and takes it.
+ * has nothing better to do, or, when home comes past such a child again, another
+ * worker has nothing at all to do and is given it.
  * Of those at home the latest runs first: so work that divides itself goes deep
  * before it goes wide, and what another worker takes is the oldest, which is the
  * largest part. They run in no promised order.
@@ -30,7 +31,7 @@
  * it, weft_start, tasks, names and copied arguments work, and what its parent has
  * on the stack is good as long as it runs. All that goes by message, so it takes
  * microseconds, and a child that computes hears of a cancellation when its worker
- * next takes its messages. Of its parent's locals it sees those that threads may
+ * next takes its messages; weft_deadline there is that of its spawn. Of its parent's locals it sees those that threads may
  * share (weft/local.h), also if it stays at home. If
  * the other worker has no memory for a fiber the child runs at home, since it
  * has to run.
@@ -42,6 +43,9 @@
  *     a token                               weft/token.h
  *     weft_post, weft_shutdown              weft/post.h, weft/run.h
  *     a descriptor: weft_fd_release on one, weft_fd_adopt on another
+ *
+ * Signals are for main's thread: those of the other workers hold all back but the
+ * ones that say that a thread itself is at fault.
  *
  * When each fiber of each worker waits for another one, that is a deadlock
  * (weft_run_opts.on_deadlock), and each worker says what its fibers wait for.
