@@ -117,8 +117,80 @@ static int64_t post_many(void *arg, int64_t n)
     return err < 0 ? err : bench_now() - start;
 }
 
+/* ---- items -------------------------------------------------------------- */
+
+static struct {
+    weft_chan *there, *back;
+} line;
+
+static int echoes(void *arg)
+{
+    uint64_t item;
+    int got;
+    while ((got = weft_chan_recv(line.there, &item)) == 1) {
+        int err = arg ? weft_chan_send(line.back, &item) : 0;
+        if (err < 0) return err;
+    }
+    return got;
+}
+
+static int send_all(int64_t n, bool back)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t item = (uint64_t)i;
+        int err = weft_chan_send(line.there, &item);
+        if (err == 0 && back && weft_chan_recv(line.back, &item) != 1)
+            err = -EPIPE;
+        if (err < 0) return err;
+    }
+    return 0;
+}
+
+/* From this worker to `where`, and, if there is no room on the way, back. */
+static int64_t send_to(const weft_spawn_opts *where, int64_t n, size_t room)
+{
+    bool back = room == 0;
+    int rc;
+    line.there = weft_chan_new(sizeof(uint64_t), room, NULL, WEFT_CHAN_MT);
+    line.back = weft_chan_new(sizeof(uint64_t), room, NULL, WEFT_CHAN_MT);
+    if (!line.there || !line.back) return -ENOMEM;
+    int64_t start = bench_now();
+    WEFT_NURSERY(nursery, rc) {
+        rc = weft_spawn_ex(&nursery, echoes, back ? &line : NULL, where);
+        if (rc == 0) rc = send_all(n, back);
+        weft_chan_close(line.there);
+    }
+    int64_t result = rc < 0 ? rc : bench_now() - start;
+    weft_chan_free(line.there);
+    weft_chan_free(line.back);
+    return result;
+}
+
+static int64_t item_and_back(void *arg, int64_t n)
+{
+    return send_to(arg, n, 0);
+}
+
+static int64_t item_by_item(void *arg, int64_t n)
+{
+    return send_to(arg, n, 128);
+}
+
 static int cross(void *arg)
 {
+    weft_spawn_opts to_other = other, to_here = here;
+    const struct bench_case items[] = {
+        {.name = "WEFT_CHAN_MT, here, and back",
+         .run = item_and_back,
+         .arg = &to_here},
+        {.name = "to the other worker and back",
+         .run = item_and_back,
+         .arg = &to_other},
+        {.name = "through 128, here", .run = item_by_item, .arg = &to_here},
+        {.name = "to the other worker, each",
+         .run = item_by_item,
+         .arg = &to_other},
+    };
     const struct bench_case joins[] = {
         {.name = "spawn and join, here", .run = one_here},
         {.name = "on the other worker", .run = one_there},
@@ -135,6 +207,7 @@ static int cross(void *arg)
     weft_sem_init(&posts.back, 0, 0);
     bench_cases(joins, sizeof joins / sizeof *joins);
     bench_cases(calls, sizeof calls / sizeof *calls);
+    bench_cases(items, sizeof items / sizeof *items);
     weft_remote_unref(posts.here);
     weft_remote_unref(posts.there);
     return 0;
