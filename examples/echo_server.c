@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echo_server HOST:PORT - sends back what it is sent, until SIGTERM.
+ * echo_server HOST:PORT [WORKERS] - sends back what it is sent, until SIGTERM.
  *
- * A connection that is silent for five minutes is closed.
+ * A connection that is silent for five minutes is closed. With several workers
+ * one accepts for all; the handlers share nothing, and need not know.
  */
 #include <weft.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static int echo_all(weft_stream *s, weft_scope *silence)
 {
@@ -49,9 +51,10 @@ static int start(void *arg)
 
 int main(int argc, char **argv)
 {
-    const weft_run_opts opts = {.handle_signals = true};
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s HOST:PORT\n", argv[0]);
+    const weft_run_opts opts = {.handle_signals = true,
+                                .workers = argc == 3 ? atoi(argv[2]) : 1};
+    if (argc < 2 || argc > 3 || opts.workers < 1) {
+        fprintf(stderr, "usage: %s HOST:PORT [WORKERS]\n", argv[0]);
         return 2;
     }
     int rc = weft_run(start, argv[1], &opts);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * http_server HOST:PORT - answers every request with "Hello, World!".
+ * http_server HOST:PORT [WORKERS] - answers every request with "Hello, World!".
  *
  * HTTP/1.1 (RFC 9112) with keep-alive and pipelining. What could be read in
  * two ways is refused: folded or malformed fields, doubled lengths, any
@@ -8,10 +8,14 @@
  * most 1 MiB, and each request must come whole within 10 s. On SIGTERM every
  * connection gets the answers to what it has sent, the last one with
  * "Connection: close".
+ *
+ * With several workers each has a listener at the port, and its own copy of the
+ * usual answer: what a handler keeps in a static variable is thread-local.
  */
 #include <weft.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -176,7 +180,7 @@ static long parse_head(struct request *r, const char *p, size_t len)
 
 static const char *date(void)
 {
-    static char text[40];
+    static _Thread_local char text[40];
     time_t now = time(NULL);
     struct tm tm;
     strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT",
@@ -189,9 +193,9 @@ static const char *date(void)
 static int answer(weft_stream *s, const struct request *r, bool close)
 {
     static const char body[] = "Hello, World!";
-    static char reply[256];
-    static size_t head, len; /* octets of its fields; of all of it */
-    static weft_time fresh_until;
+    static _Thread_local char reply[256];
+    static _Thread_local size_t head, len; /* octets of its fields; of all */
+    static _Thread_local weft_time fresh_until;
     if (weft_now() >= fresh_until) {
         fresh_until = weft_after(WEFT_SEC(1));
         head = (size_t)snprintf(
@@ -320,10 +324,11 @@ static int serve(weft_conn *c)
 static int start(void *arg)
 {
     char text[WEFT_ADDR_TEXT];
+    const weft_listen_opts each = {.reuse_port = weft_workers() > 1};
     weft_fd listener;
     weft_addr at;
     make_classes();
-    int err = weft_listen(&listener, arg, NULL);
+    int err = weft_listen(&listener, arg, &each);
     if (err < 0) return err;
     err = weft_local_addr(listener, &at);
     if (err < 0) return err;
@@ -334,9 +339,10 @@ static int start(void *arg)
 
 int main(int argc, char **argv)
 {
-    const weft_run_opts opts = {.handle_signals = true};
-    if (argc != 2) {
-        fprintf(stderr, "usage: %s HOST:PORT\n", argv[0]);
+    const weft_run_opts opts = {.handle_signals = true,
+                                .workers = argc == 3 ? atoi(argv[2]) : 1};
+    if (argc < 2 || argc > 3 || opts.workers < 1) {
+        fprintf(stderr, "usage: %s HOST:PORT [WORKERS]\n", argv[0]);
         return 2;
     }
     int rc = weft_run(start, argv[1], &opts);

@@ -105,16 +105,16 @@ int weft_fd_release(weft_fd fd)
     return e->number;
 }
 
+void weft_close_released(int fd)
+{
+    wf_os_close(fd);
+    if (wf_reactor) wf_fd_freed();
+}
+
 int weft_fd_number(weft_fd fd)
 {
     struct wf_fd *e = wf_fd_of(fd);
     return e ? e->number : -EBADF;
-}
-
-static void close_number(const struct wf_fd *e)
-{
-    wf_os_close(e->number);
-    wf_fd_freed();
 }
 
 int weft_close(weft_fd fd)
@@ -129,7 +129,7 @@ int weft_close(weft_fd fd)
     if (e->held > 0)
         e->close_later = 1;
     else
-        close_number(e);
+        weft_close_released(e->number);
     return 0;
 }
 
@@ -147,7 +147,7 @@ void wf_fd_let_go(int number)
     WF_ASSERT(e && e->held > 0);
     if (--e->held > 0 || !e->close_later) return;
     e->close_later = 0;
-    close_number(e);
+    weft_close_released(e->number);
 }
 
 bool wf_fd_is_file(weft_fd fd)
@@ -234,8 +234,10 @@ ssize_t weft_try_read(weft_fd fd, void *buf, size_t len)
 {
     struct wf_fd *e = wf_fd_of(fd);
     if (!e) return -EBADF;
-    if (!(e->ready & WF_IN) && e->kind != WF_FD_FILE && e->registered)
+    if (!(e->ready & WF_IN) && e->kind != WF_FD_FILE && e->registered) {
+        wf_poller_expect(wf_reactor->poller, e->number, WF_IN);
         return -EAGAIN;
+    }
     return try_read(e, buf, len);
 }
 

@@ -144,6 +144,11 @@ TEST_PLAIN(offload_shows_that_the_clock_ticks_on_and_what_is_left_behind)
     says_what_is_expected("offload");
 }
 
+TEST_PLAIN(multicore_shows_a_result_that_does_not_depend_on_who_found_it)
+{
+    says_what_is_expected("multicore");
+}
+
 TEST_PLAIN(files_shows_notes_that_are_never_half_there)
 {
     says_what_is_expected("files");

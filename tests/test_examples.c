@@ -104,6 +104,15 @@ static void start_anywhere(struct program *p, const char *name)
     start_server(p, name, (char *[]){(char[]){"127.0.0.1:0"}, NULL});
 }
 
+static void start_on_two_workers(struct program *p, const char *name)
+{
+    char line[256],
+        *arguments[] = {(char[]){"127.0.0.1:0"}, (char[]){"2"}, NULL};
+    start_program(p, name, arguments);
+    (void)read_its_line(p, line, sizeof line);
+    CHECK_EQ(sscanf(line, "listening on %127s", p->address[0]), 1);
+}
+
 /* ---- hello, and how all of them begin ----------------------------------- */
 
 TEST_PLAIN(hello_greets_in_the_order_of_the_sleeps)
@@ -208,6 +217,22 @@ TEST_PLAIN(echo_server_stops_while_connections_are_idle)
     hear_the_end(once);
     char text[1024];
     CHECK_EQ(await_program(&p, text, sizeof text), 0);
+}
+
+TEST_PLAIN(echo_server_serves_on_two_workers)
+{
+    enum { GUESTS = 8 };
+    struct program p;
+    int fds[GUESTS];
+    start_on_two_workers(&p, "echo_server");
+    for (int i = 0; i < GUESTS; i++)
+        fds[i] = dial(p.address[0]);
+    for (int i = 0; i < GUESTS; i++) {
+        say(fds[i], "hello\n");
+        hear(fds[i], "hello\n");
+        CHECK_EQ(close(fds[i]), 0);
+    }
+    stop_server(&p);
 }
 
 /* ---- http_server -------------------------------------------------------- */
@@ -452,6 +477,20 @@ TEST_PLAIN(http_server_asks_for_a_body_that_waits_to_be_asked_for)
     hear(fd, "\r\n");
     say(fd, "hello");
     check_the_rest(fd, "200");
+    stop_server(&p);
+}
+
+TEST_PLAIN(http_server_answers_on_two_workers)
+{
+    struct program p;
+    int fds[8];
+    start_on_two_workers(&p, "http_server");
+    for (int i = 0; i < 8; i++) {
+        fds[i] = dial(p.address[0]);
+        say(fds[i], "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
+    }
+    for (int i = 0; i < 8; i++)
+        check_the_rest(fds[i], "200");
     stop_server(&p);
 }
 

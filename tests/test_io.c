@@ -155,6 +155,35 @@ TEST(a_try_read_sees_what_has_just_been_written)
     close_pair(p);
 }
 
+static int writes_twice(void *arg)
+{
+    weft_fd fd = *(weft_fd *)arg;
+    int err = weft_sleep(1);
+    if (err == 0) err = (int)weft_write(fd, "a", 1) == 1 ? 0 : -EIO;
+    if (err == 0) err = weft_sleep(WEFT_SEC(1));
+    return err < 0 ? err : (int)weft_write(fd, "b", 1) - 1;
+}
+
+/* Once somebody has waited there the poller is asked, and not the descriptor. */
+TEST(a_try_read_hears_of_what_comes_after_a_wait)
+{
+    weft_fd p[2];
+    char c = 0;
+    int rc, seen = 0;
+    open_pair(p);
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, writes_twice, &p[1]), 0);
+        CHECK_EQ(weft_read(p[0], &c, 1), 1);
+        for (int i = 0; i < 100 && !seen; i++) {
+            seen = weft_try_read(p[0], &c, 1) == 1;
+            CHECK_EQ(weft_sleep(WEFT_MSEC(100)), 0);
+        }
+    }
+    CHECK_EQ(rc, 0);
+    CHECK(seen && c == 'b');
+    close_pair(p);
+}
+
 /* ---- all of it ---------------------------------------------------------- */
 
 struct transfer {

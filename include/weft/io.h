@@ -49,6 +49,10 @@ WEFT_MUST int weft_fd_adopt(int fd, weft_fd *ret_fd);
  */
 WEFT_MUST int weft_fd_release(weft_fd fd);
 
+/** Closes the number of a descriptor that was released and finds no other
+ *  owner. Never parks. */
+WEFT_API void weft_close_released(int fd);
+
 /** The number, for calls that need one, or -EBADF. It stays weft's. */
 WEFT_API int weft_fd_number(weft_fd fd);
 

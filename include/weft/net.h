@@ -22,7 +22,10 @@ WEFT_BEGIN_DECLS
 
 typedef struct weft_listen_opts {
     int backlog;       /* 0: 4096, which the kernel cuts to its own limit */
-    bool reuse_port;   /* several listeners share the port (SO_REUSEPORT) */
+    bool reuse_port;   /* several listeners share the port (SO_REUSEPORT), each
+                          with a part of the connections. Not by default: any
+                          process of the same user may then listen there too,
+                          and silently take its part */
     bool keep_path;    /* leave a Unix socket file of that name alone; by
                           default a stale one is taken out of the way */
 } weft_listen_opts;

@@ -20,6 +20,20 @@
  * and the close of the listener is reset; only a second listener on the port
  * could take it.
  *
+ * In a run of several workers (weft/workers.h) all of them serve, or as many as
+ * `workers` says. Beside a listener with weft_listen_opts.reuse_port each other
+ * worker gets one, and the kernel deals the connections out; else the worker
+ * that called accepts for all. Either way who has accepted hands a connection
+ * to the worker with the fewest, if it has clearly fewer. There it stays. So
+ *
+ *   - handlers run at the same time as those of other workers: what they share
+ *     has to be made for that;
+ *   - the locals of the caller (weft/local.h) are seen on its own worker only,
+ *     and weft_conn.arg is the same for all;
+ *   - max_conns and a stop are for all together;
+ *   - a worker that computes serves nobody meanwhile. The others do; but what
+ *     it has been given, and what waits at its listener, waits for it.
+ *
  * A handler that fails does not disturb the others; its failure goes to the
  * unhandled hook (weft/error.h), save -ECONNRESET and -EPIPE, by which a peer
  * has gone.
@@ -46,11 +60,12 @@ typedef int (*weft_conn_fn)(weft_conn *c);
 
 typedef struct weft_serve_opts {
     const char *name;     /* of the connection fibers; NULL: "conn" */
-    unsigned max_conns;   /* at a time; the rest wait in the backlog;
-                             0: 10,000 */
+    unsigned max_conns;   /* at a time, on all workers; the rest wait in the
+                             backlog; 0: 10,000 */
     weft_time linger;     /* for idle connections while draining; 0: 250 ms */
     weft_time drain;      /* for all; 0: 5 s */
     size_t stack_size;    /* of the connection fibers; 0: as for others */
+    unsigned workers;     /* that serve, at most; 0: all; 1: this one */
 } weft_serve_opts;
 
 /**

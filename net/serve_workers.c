@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * serve_workers.c - one server on several workers.
+ *
+ * Each worker has a server of its own, a child of the first. Where the kernel
+ * deals connections out to several listeners each has one; else the first
+ * accepts for all. Who has accepted gives the connection to the one with the
+ * fewest, if that has clearly fewer: as the number of a released descriptor, in
+ * a child that runs there. So a connection is a child of who accepted it, and
+ * fails, is cancelled and ends as any child elsewhere; and it is counted, told of
+ * a stop and given the end of its input where it runs.
+ *
+ * What they share is behind a lock that is taken when a connection comes and
+ * when it goes. Rules, under the lock:
+ *
+ *   - No place is free while somebody waits for one: who ends gives it to who
+ *     has waited longest, on whichever worker.
+ *   - Nobody sends to a server that is closed. What is on its way is counted
+ *     where it goes, and so who drains there waits for it.
+ *   - Nobody keeps a place while waiting for a connection. With the listeners
+ *     apart, those who have no visitors would keep them from those who do.
+ *
+ * What another worker has to bring about is waited for in a scope linked to a
+ * token, the bell: to ring it takes no memory, and so cannot fail.
+ */
+#include "serve.h"
+
+#include <weft/addr.h>
+#include <weft/buffer.h>
+#include <weft/error.h>
+#include <weft/fiber.h>
+#include <weft/net.h>
+#include <weft/scope.h>
+#include <weft/socket.h>
+#include <weft/time.h>
+#include <weft/workers.h>
+
+#include <netinet/in.h>
+#include <pthread.h>
+
+struct wf_crew {
+    pthread_mutex_t lock;
+    unsigned size;
+    unsigned places;  /* free */
+    uint64_t turns;   /* given so far to those who wait for a place */
+    bool many_listen; /* at this address: */
+    char address[WEFT_ADDR_TEXT];
+    weft_server_ servers[]; /* the first is the caller's */
+};
+
+static const weft_time no_memory_for = WEFT_MSEC(10), /* then look again */
+    no_descriptor_for = WEFT_MSEC(20);
+
+static void lock(struct wf_crew *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+}
+
+static void unlock(struct wf_crew *c)
+{
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- waiting for another worker ----------------------------------------- */
+
+static void ring(weft_server_ *s)
+{
+    if (s->bell) weft_token_cancel(s->bell, 0, NULL);
+}
+
+/* Parks until the bell has been rung, or, without memory, for a while. */
+static int listen_for(weft_token *bell)
+{
+    weft_scope s;
+    weft_scope_init(&s);
+    int err = weft_scope_begin(&s);
+    if (err < 0) return err;
+    bool linked = bell && weft_scope_link(&s, bell) == 0;
+    return weft_scope_end(&s,
+                          weft_sleep(linked ? WEFT_FOREVER : no_memory_for));
+}
+
+/* For something that stays true; who makes it so rings. */
+static int wait_until(weft_server_ *s, bool (*is_so)(const weft_server_ *s))
+{
+    weft_token *bell = weft_token_new(NULL);
+    int err = 0;
+    lock(s->crew);
+    s->bell = bell;
+    while (err == 0 && !is_so(s)) {
+        unlock(s->crew);
+        err = listen_for(bell);
+        lock(s->crew);
+    }
+    s->bell = NULL;
+    unlock(s->crew);
+    weft_token_unref(bell);
+    return err;
+}
+
+/* ---- places ------------------------------------------------------------- */
+
+static weft_server_ *first_in_line(struct wf_crew *c)
+{
+    weft_server_ *first = NULL;
+    for (weft_server_ *s = c->servers; s < c->servers + c->size; s++)
+        if (s->turn && (!first || s->turn < first->turn)) first = s;
+    return first;
+}
+
+static void give_place(struct wf_crew *c)
+{
+    weft_server_ *first = first_in_line(c);
+    if (!first) {
+        c->places++;
+        return;
+    }
+    first->turn = 0;
+    ring(first);
+}
+
+void wf_crew_give_place(weft_server_ *s)
+{
+    lock(s->crew);
+    give_place(s->crew);
+    unlock(s->crew);
+}
+
+int wf_crew_try_place(weft_server_ *s)
+{
+    lock(s->crew);
+    bool free = s->crew->places > 0;
+    if (free) s->crew->places--;
+    unlock(s->crew);
+    return free ? 0 : -EAGAIN;
+}
+
+static bool has_place(const weft_server_ *s)
+{
+    return s->turn == 0;
+}
+
+static int take_place(weft_server_ *s)
+{
+    struct wf_crew *c = s->crew;
+    lock(c);
+    bool waits = c->places == 0;
+    if (waits)
+        s->turn = ++c->turns;
+    else
+        c->places--;
+    unlock(c);
+    if (!waits) return 0;
+
+    int err = wait_until(s, has_place);
+    if (err == 0) return 0;
+    lock(c);
+    if (has_place(s)) err = 0; /* it is given all the same, and is kept */
+    s->turn = 0;
+    unlock(c);
+    return err;
+}
+
+/* ---- accepting ---------------------------------------------------------- */
+
+/* Without a descriptor it waits for one, and not for ever: that there was a
+ * connection to be had is a hint. */
+static int accept_now(weft_fd listener, weft_fd *ret_conn)
+{
+    int err = weft_try_accept(listener, ret_conn, NULL);
+    if (err == 0 || err == -EAGAIN) return err;
+    WEFT_FAIL_AFTER(err, no_descriptor_for)
+        err = weft_accept(listener, ret_conn, NULL);
+    return err == -ETIMEDOUT ? -EAGAIN : err;
+}
+
+int wf_crew_accept(weft_server_ *s, weft_fd *ret_conn)
+{
+    if (!s->listens) return weft_sleep(WEFT_FOREVER);
+    for (;;) {
+        int err = weft_wait_ready(s->listener, WEFT_READABLE);
+        if (err < 0) return err;
+        err = take_place(s);
+        if (err < 0) return err;
+        err = accept_now(s->listener, ret_conn);
+        if (err == 0) return 0;
+        wf_crew_give_place(s);
+        if (err != -EAGAIN) return err;
+    }
+}
+
+/* ---- handing over ------------------------------------------------------- */
+
+/* One that accepts too is left alone within a quarter: for the kernel deals
+ * evenly in the long run, and what stays costs nothing. */
+static weft_server_ *least_loaded(weft_server_ *s)
+{
+    struct wf_crew *c = s->crew;
+    weft_server_ *least = s;
+    for (weft_server_ *at = c->servers; at < c->servers + c->size; at++)
+        if (at->open && at->live < least->live) least = at;
+    unsigned margin = least->listens ? least->live / 4 : 0;
+    return s->live > least->live + margin ? least : s;
+}
+
+weft_server_ *wf_crew_choose(weft_server_ *s)
+{
+    lock(s->crew);
+    weft_server_ *to = s->open ? least_loaded(s) : s;
+    to->live++;
+    unlock(s->crew);
+    return to;
+}
+
+void wf_crew_leave(weft_server_ *s)
+{
+    lock(s->crew);
+    give_place(s->crew);
+    if (--s->live == 0 && !s->open) ring(s);
+    unlock(s->crew);
+}
+
+struct arrival {
+    weft_server_ *at;
+    int number;
+};
+
+/* Where there is no memory for it the connection is closed: there it would not
+ * have run (weft/workers.h), or its descriptor cannot be adopted. */
+static int arrive(void *arg)
+{
+    const struct arrival *a = arg;
+    weft_fd fd;
+    if (weft_worker() == a->at->worker && weft_fd_adopt(a->number, &fd) == 0)
+        return wf_serve_conn(a->at, fd);
+    weft_close_released(a->number);
+    wf_crew_leave(a->at);
+    return 0;
+}
+
+int wf_crew_hand_over(weft_server_ *s, weft_server_ *to, weft_fd fd)
+{
+    const struct arrival a = {.at = to, .number = weft_fd_release(fd)};
+    const weft_spawn_opts o = {.name = s->opts.name,
+                               .stack_size = s->opts.stack_size,
+                               .worker = (int)to->worker};
+    int err = weft_spawn_copy_ex(&s->nursery, arrive, &a, sizeof a, &o);
+    if (err == 0) return 0;
+    weft_close_released(a.number);
+    wf_crew_leave(to);
+    return err;
+}
+
+/* ---- draining ----------------------------------------------------------- */
+
+void wf_crew_close(weft_server_ *s)
+{
+    lock(s->crew);
+    s->open = false;
+    unlock(s->crew);
+}
+
+static bool has_none(const weft_server_ *s)
+{
+    return s->live == 0;
+}
+
+int wf_crew_wait_none_left(weft_server_ *s)
+{
+    return wait_until(s, has_none);
+}
+
+/* ---- the crew ----------------------------------------------------------- */
+
+/* Without a listener of its own it serves what the others hand over. */
+static void listen_too(weft_server_ *s)
+{
+    static const weft_listen_opts together = {.reuse_port = true};
+    struct wf_crew *c = s->crew;
+    if (!c->many_listen) return;
+    bool listens = weft_listen(&s->listener, c->address, &together) == 0;
+    lock(c);
+    s->listens = listens;
+    unlock(c);
+}
+
+static int serve_elsewhere(void *arg)
+{
+    weft_server_ *s = arg;
+    if (weft_worker() != s->worker) { /* which has no memory for it */
+        wf_crew_close(s);
+        return 0;
+    }
+    listen_too(s);
+    return wf_serve(s);
+}
+
+int wf_crew_call(weft_server_ *s, weft_nursery *n)
+{
+    struct wf_crew *c = s->crew;
+    int err = 0;
+    if (s != c->servers) return 0;
+    for (unsigned i = 1; i < c->size && err == 0; i++) {
+        const weft_spawn_opts o = {.name = "server",
+                                   .worker = (int)c->servers[i].worker};
+        err = weft_spawn_ex(n, serve_elsewhere, &c->servers[i], &o);
+    }
+    return err;
+}
+
+static bool is_on(weft_fd fd, int level, int option)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+    return weft_getsockopt(fd, level, option, &on, &len) == 0 && on;
+}
+
+/* May there be more listeners at its address, which are made like it? */
+static bool is_shared(weft_fd listener, char *ret_address, size_t size)
+{
+    weft_addr at;
+    if (weft_local_addr(listener, &at) < 0 || at.sa.ss_family == AF_UNIX)
+        return false;
+    if (at.sa.ss_family == AF_INET6 &&
+        is_on(listener, IPPROTO_IPV6, IPV6_V6ONLY))
+        return false;
+    (void)weft_addr_format(&at, ret_address, size);
+    return is_on(listener, SOL_SOCKET, SO_REUSEPORT);
+}
+
+static void fill(struct wf_crew *c, const weft_server_ *like, unsigned size)
+{
+    *c = (struct wf_crew){.size = size, .places = like->opts.max_conns};
+    (void)pthread_mutex_init(&c->lock, NULL);
+    c->many_listen = is_shared(like->listener, c->address, sizeof c->address);
+    for (unsigned i = 0; i < size; i++) {
+        weft_server_ *s = &c->servers[i];
+        *s = *like;
+        s->crew = c;
+        s->worker = (weft_worker() - 1 + i) % weft_workers() + 1;
+        s->open = true;
+        s->listens = i == 0;
+        if (i > 0) s->listener = (weft_fd){0, 0};
+    }
+}
+
+unsigned wf_crew_size(const weft_serve_opts *o)
+{
+    unsigned all = weft_workers();
+    return o->workers > 0 && o->workers < all ? o->workers : all;
+}
+
+int wf_crew_serve(const weft_server_ *s, unsigned size)
+{
+    size_t bytes = sizeof(struct wf_crew) + size * sizeof *s;
+    struct wf_crew *c = weft_buffer_alloc(bytes);
+    if (!c) {
+        weft_close(s->listener);
+        return weft_fail(-ENOMEM, "serve: no memory for %u workers", size);
+    }
+    fill(c, s, size);
+    int rc = wf_serve(&c->servers[0]);
+    (void)pthread_mutex_destroy(&c->lock);
+    weft_buffer_free(c, bytes);
+    return rc;
+}
