@@ -62,6 +62,7 @@ static int call(weft_pool pool, const struct wf_wait_kind *kind, weft_fn fn,
                 void *arg)
 {
     struct wf_job j;
+    wf_yield_if_late(); /* to wake a thread takes a system call */
     int err = weft_pass_();
     if (err < 0) return err;
     wf_job_init(&j, fn, arg);
@@ -98,6 +99,7 @@ static int end_alone(struct wf_job *j, int result)
 
 int weft_blocking_abandon(const weft_bjob *job)
 {
+    wf_yield_if_late();
     int err = weft_pass_();
     struct wf_job *j = err < 0 ? NULL : wf_shared_alloc(sizeof *j);
     if (!j) {

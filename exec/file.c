@@ -22,7 +22,7 @@
 enum {
     POINT = 1024, /* octets copied in place in the time of a cancel point */
     STEP = POINT * WF_CREDIT, /* and by one fiber before others have a turn */
-    IN_A_TURN = 4 * STEP, /* and by all before the outside is asked */
+    IN_A_TURN = 4 * STEP,     /* and by all before the outside is asked */
     MOST = 1024 * 1024 * 1024 /* in one call: its result is an int */
 };
 
@@ -102,8 +102,10 @@ static __thread struct {
     ssize_t octets; /* copied in it */
 } copied;
 
+/* In a fiber, before its cancel point. */
 static void wait_for_room(void)
 {
+    wf_yield_if_late();
     while (wf_turn() == copied.turn && copied.octets >= IN_A_TURN)
         wf_yield_to_turn();
     if (wf_turn() != copied.turn) copied.octets = 0;
@@ -122,7 +124,6 @@ static ssize_t read_in_place(int number, char *buf, size_t len, int64_t offset)
 /* Up to `len` octets, from where they are to be had; 0 at the end. */
 static ssize_t read_some(weft_fd fd, char *buf, size_t len, int64_t offset)
 {
-    wait_for_room();
     int number = weft_fd_number(fd);
     if (number < 0) return number;
     ssize_t n = read_in_place(number, buf, least(len, STEP), offset);
@@ -137,6 +138,7 @@ static ssize_t read_fully(weft_fd fd, void *buf, size_t len, int64_t offset)
     size_t done = 0;
     ssize_t n = 0;
     while (done < len) {
+        if (wf_self()) wait_for_room();
         n = weft_pass_();
         if (n == 0)
             n = read_some(fd, (char *)buf + done, len - done,

@@ -37,6 +37,7 @@ enum {
     DEEP = 32,        /* so many ready that fetching ahead pays */
     AHEAD_BLOCK = 16, /* fetch the control block of that one */
     AHEAD_STACK = 8,  /* and the stack of this one, whose block has come */
+    LATE_NS = 100000, /* a turn that has lasted so long is a long one */
 };
 
 __thread struct weft_here_ weft_here_;
@@ -443,6 +444,11 @@ void wf_yield_to_turn(void)
     w->left += w->stop - w->head;
     w->stop = w->head;
     wf_yield();
+}
+
+void wf_yield_if_late(void)
+{
+    if (wf_self() && wf_clock_read() - wf_now > LATE_NS) wf_yield_to_turn();
 }
 
 void wf_set_cancelled(weft_fiber *f, bool on)

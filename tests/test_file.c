@@ -301,6 +301,37 @@ TEST(others_have_turns_by_the_octets_of_what_is_cached)
     remove_dir();
 }
 
+/* A read that has to wait for its turn is cancelled meanwhile: it has not read. */
+static int reads_until_cancelled(void *arg)
+{
+    char *buf = malloc(PIECE);
+    ssize_t n;
+    while ((n = weft_file_pread(*(weft_fd *)arg, buf, PIECE, 0)) == PIECE)
+        continue;
+    free(buf);
+    return (int)n;
+}
+
+TEST(who_waits_for_the_next_turn_to_read_can_be_cancelled)
+{
+    int rc = 0;
+    make_dir();
+    CHECK_EQ(writes_zeros((char[]){"f"}), 0);
+    weft_fd fd = open_for_reading("f");
+    for (int i = 0; i < 20; i++) {
+        WEFT_NURSERY(n, rc) {
+            for (int k = 0; k < 8; k++)
+                CHECK_EQ(weft_spawn(&n, reads_until_cancelled, &fd), 0);
+            for (int k = 0; k < i; k++)
+                CHECK_EQ(weft_yield(), 0);
+            weft_nursery_cancel(&n, 0, NULL);
+        }
+        CHECK_EQ(rc, 0);
+    }
+    CHECK_EQ(weft_file_close(fd), 0);
+    remove_dir();
+}
+
 static weft_fd pieces;
 
 static int reads_a_piece(void *arg)
