@@ -14,7 +14,7 @@ FILTER ?=
 QUICK  ?=
 
 VALGRIND ?= valgrind
-MEMCHECK  = $(VALGRIND) -q --leak-check=full --show-leak-kinds=all \
+MEMCHECK  = $(VALGRIND) -q --fair-sched=try --leak-check=full --show-leak-kinds=all \
             --errors-for-leak-kinds=all --error-exitcode=99
 HELGRIND  = $(VALGRIND) -q --tool=helgrind --fair-sched=try --error-exitcode=99
 

@@ -51,8 +51,10 @@ static void take_failure(const struct wf_job *j)
     if (j->failed) (void)weft_fail_at(e->code, e->file, e->line, "%s", e->msg);
 }
 
+/* To wake a thread took a system call. */
 static int wait_for(struct wf_job *j, const struct wf_wait_kind *kind)
 {
+    wf_end_turn_if_late();
     int rc = wf_park(kind, j);
     take_failure(j);
     return rc;
@@ -62,7 +64,6 @@ static int call(weft_pool pool, const struct wf_wait_kind *kind, weft_fn fn,
                 void *arg)
 {
     struct wf_job j;
-    wf_yield_if_late(); /* to wake a thread takes a system call */
     int err = weft_pass_();
     if (err < 0) return err;
     wf_job_init(&j, fn, arg);
@@ -99,7 +100,6 @@ static int end_alone(struct wf_job *j, int result)
 
 int weft_blocking_abandon(const weft_bjob *job)
 {
-    wf_yield_if_late();
     int err = weft_pass_();
     struct wf_job *j = err < 0 ? NULL : wf_shared_alloc(sizeof *j);
     if (!j) {
@@ -111,6 +111,7 @@ int weft_blocking_abandon(const weft_bjob *job)
     j->release = job->release;
     err = wf_pool_submit(wf_pool_of(WEFT_POOL_BLOCKING), j);
     if (err < 0) return end_alone(j, err);
+    wf_end_turn_if_late();
     err = wf_park(&for_abandonable, j);
     if (!j->abandoned) return end_alone(j, err);
     if (interrupt) interrupt(j->arg);

@@ -105,7 +105,7 @@ static __thread struct {
 /* In a fiber, before its cancel point. */
 static void wait_for_room(void)
 {
-    wf_yield_if_late();
+    if (wf_end_turn_if_late()) wf_yield();
     while (wf_turn() == copied.turn && copied.octets >= IN_A_TURN)
         wf_yield_to_turn();
     if (wf_turn() != copied.turn) copied.octets = 0;

@@ -131,9 +131,9 @@ void wf_yield(void);
 /* The same, and the outside is asked before any of them runs. */
 void wf_yield_to_turn(void);
 
-/* The same, if this turn has lasted long by the clock: for who is about to do
- * what takes microseconds, as others may be too. No cancel point. */
-void wf_yield_if_late(void);
+/* If this turn has lasted long by the clock the outside is asked before another
+ * fiber runs: for who has done what takes microseconds, and is about to park. */
+bool wf_end_turn_if_late(void);
 
 /* Parks until every other fiber is parked as well and a look at the outside
  * brought nothing; before the clock jumps, or the thread would sleep. As with

@@ -438,17 +438,23 @@ void wf_yield(void)
     yield(wf_sched, weft_here_.fiber_);
 }
 
-void wf_yield_to_turn(void)
+static void end_turn_here(struct wf_sched *w)
 {
-    struct wf_sched *w = wf_sched;
     w->left += w->stop - w->head;
     w->stop = w->head;
+}
+
+void wf_yield_to_turn(void)
+{
+    end_turn_here(wf_sched);
     wf_yield();
 }
 
-void wf_yield_if_late(void)
+bool wf_end_turn_if_late(void)
 {
-    if (wf_self() && wf_clock_read() - wf_now > LATE_NS) wf_yield_to_turn();
+    bool late = wf_clock_read() - wf_now > LATE_NS;
+    if (late) end_turn_here(wf_sched);
+    return late;
 }
 
 void wf_set_cancelled(weft_fiber *f, bool on)
