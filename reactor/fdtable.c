@@ -11,6 +11,7 @@
 
 #include "runtime/leaks.h"
 #include "runtime/os.h"
+#include "runtime/serial.h"
 
 struct wf_fd *wf_fdtable_make(struct wf_fdtable *t, int number)
 {
@@ -40,22 +41,12 @@ struct wf_fd *wf_fdtable_make(struct wf_fdtable *t, int number)
 }
 
 /* Of the process, not of one run or thread: a handle may outlive its run, and
- * one of another worker must not be taken for one of ours. They are taken so many
- * at a time, without an atomic for each. */
+ * one of another worker must not be taken for one of ours. */
 static uint32_t next_generation(void)
 {
-    enum { RANGE = 1024 };
     static uint32_t given;
-    static __thread uint32_t next, end;
-    while (next == end || next == 0 || next == UINT32_MAX) {
-        if (next == end) {
-            next = __atomic_fetch_add(&given, RANGE, __ATOMIC_RELAXED);
-            end = next + RANGE;
-        } else {
-            next++;
-        }
-    }
-    return next++;
+    static __thread struct wf_serials taken;
+    return wf_serial(&taken, &given);
 }
 
 void wf_fdtable_open(struct wf_fdtable *t, struct wf_fd *e,

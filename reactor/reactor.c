@@ -390,7 +390,8 @@ static bool turn(void *self, bool may_block)
     if (may_block) {
         timeout = idle_for(r);
         bool alone = !wf_message_possible() && waiting == 0;
-        if (alone && timeout > LONG_NS && !r->opts.expects_timer())
+        if (alone && timeout > LONG_NS && timeout < INT64_MAX &&
+            !r->opts.expects_timer())
             timeout = INT64_MAX; /* it is armed for what is over already */
         stuck = alone && timeout == INT64_MAX;
         if (stuck && !wf_message_from_kin()) return false;

@@ -137,8 +137,10 @@ size_t wf_fiber_stack_bytes(const weft_fiber *f)
     return pool == &wf_sched->pool ? 0 : pool->usable;
 }
 
+/* The layer above may have kept something where it would wait. */
 void wf_fiber_drop(weft_fiber *f)
 {
+    f->waiter = wf_waiter_of(f);
     if (f->stack)
         wf_stack_release(f->stack);
     else
@@ -154,6 +156,17 @@ void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg)
             weft_fiber *f = (void *)(b->at + i * w->opts.block_bytes);
             if (f->state != WF_DEAD) fn(f, arg);
         }
+}
+
+weft_fiber *wf_fiber_find(bool (*is_so)(weft_fiber *f))
+{
+    struct wf_sched *w = wf_sched;
+    for (struct wf_blocks *b = w->blocks; b; b = b->next)
+        for (size_t i = 0; i < b->count; i++) {
+            weft_fiber *f = (void *)(b->at + i * w->opts.block_bytes);
+            if (f->state != WF_DEAD && is_so(f)) return f;
+        }
+    return NULL;
 }
 
 size_t wf_fiber_count(void)

@@ -22,6 +22,7 @@ unsigned wf_generation;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*watchers[WATCHERS])(void);
 static int count; /* written under the lock; those before it stay */
+static bool counts; /* atomic */
 
 static void in_child(void)
 {
@@ -31,13 +32,28 @@ static void in_child(void)
         watchers[i]();
 }
 
+static int begin_to_count(void)
+{
+    if (counts) return 0;
+    int err = wf_os_at_fork(in_child);
+    if (err == 0) __atomic_store_n(&counts, true, __ATOMIC_RELEASE);
+    return err;
+}
+
+int wf_fork_count(void)
+{
+    if (__atomic_load_n(&counts, __ATOMIC_ACQUIRE)) return 0;
+    (void)pthread_mutex_lock(&lock);
+    int err = begin_to_count();
+    (void)pthread_mutex_unlock(&lock);
+    return err;
+}
+
 static int add(void (*fn)(void))
 {
     for (int i = 0; i < count; i++)
         if (watchers[i] == fn) return 0;
     if (count == WATCHERS) return -ENOMEM;
-    int err = count == 0 ? wf_os_at_fork(in_child) : 0;
-    if (err < 0) return err;
     watchers[count++] = fn;
     return 0;
 }
@@ -45,7 +61,8 @@ static int add(void (*fn)(void))
 int wf_fork_watch(void (*fn)(void))
 {
     (void)pthread_mutex_lock(&lock);
-    int err = add(fn);
+    int err = begin_to_count();
+    if (err == 0) err = add(fn);
     (void)pthread_mutex_unlock(&lock);
     return err;
 }

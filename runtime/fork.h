@@ -8,10 +8,13 @@
 #include <stdbool.h>
 
 /* How many forks lie between the program's start and this process; those are
- * counted that happen once there has been a run. */
+ * counted that happen once somebody has asked for it. */
 extern unsigned wf_generation;
 
-/* Has each child of a fork call fn, on the thread that forked. 0 or -ENOMEM. */
+/* From here on forks are counted. 0 or -ENOMEM. From any thread. */
+int wf_fork_count(void);
+
+/* The same, and each child calls fn, on the thread that forked. */
 int wf_fork_watch(void (*fn)(void));
 
 #endif

@@ -241,8 +241,8 @@ uint64_t wf_sched_seed(void);
 
 /* Starts a scheduler on this thread. Blocks of `block_bytes` begin with a
  * weft_fiber; `body` runs one fiber and returns when it has ended. `stuck` is
- * called when nothing can ever happen; false: nor can it do anything more. 0, -EBUSY, -ENOMEM, or what
- * setting up the watchdog failed with. */
+ * called when nothing can ever happen; false: nor can it do anything more. 0,
+ * -EBUSY, -ENOMEM, or what setting up the watchdog failed with. */
 struct wf_sched_opts {
     size_t block_bytes;
     void (*body)(weft_fiber *f);
@@ -283,7 +283,8 @@ void wf_fiber_drop(weft_fiber *f);
  * fiber is ready, the latest first; and one of these in each turn. */
 void wf_fiber_start_spare(weft_fiber *f);
 
-/* The oldest in reserve, which is not any more; NULL: none is. */
+/* Is one in reserve? The oldest is taken out. */
+bool wf_fiber_has_spare(void);
 weft_fiber *wf_fiber_take_spare(void);
 
 /* Has f, which is not to start yet, parked on this; when it is woken it starts. */
@@ -299,6 +300,9 @@ size_t wf_fiber_stack_bytes(const weft_fiber *f);
 
 /* Calls back for every fiber there is. */
 void wf_fiber_each(void (*fn)(weft_fiber *f, void *arg), void *arg);
+
+/* The first it finds of which that is so, or NULL. */
+weft_fiber *wf_fiber_find(bool (*is_so)(weft_fiber *f));
 
 size_t wf_fiber_count(void);
 

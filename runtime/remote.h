@@ -12,10 +12,10 @@
  * Of one thread the first put is the first delivered; between two threads
  * there is an order only if they have one.
  *
- * As long as there is a reference besides the run's own (and the one of its kin,
- * see below), somebody may put something: that every fiber waits is no deadlock then. So whoever may put
- * holds one, and nobody keeps one for another purpose. When the last of them is
- * given back the run looks again.
+ * As long as there is a reference besides the run's own (and the one of its
+ * kin, see below), somebody may put something: that every fiber waits is no
+ * deadlock then. So whoever may put holds one, and nobody keeps one for another
+ * purpose. When the last of them is given back the run looks again.
  */
 #ifndef WF_REMOTE_H
 #define WF_REMOTE_H

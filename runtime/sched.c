@@ -485,11 +485,15 @@ void wf_fiber_start_spare(weft_fiber *f)
     w->newest_spare = f;
 }
 
+bool wf_fiber_has_spare(void)
+{
+    return wf_sched->oldest_spare != NULL;
+}
+
 weft_fiber *wf_fiber_take_spare(void)
 {
     struct wf_sched *w = wf_sched;
     weft_fiber *f = w->oldest_spare;
-    if (!f) return NULL;
     w->oldest_spare = f->newer;
     *(f->newer ? &f->newer->older : &w->newest_spare) = NULL;
     return f;

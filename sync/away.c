@@ -114,6 +114,7 @@ void wf_away_over(weft_nursery *n)
     struct wf_away *a = AWAY_OF(n, there);
     wf_scope_unlink(&n->scope_);
     wf_error_leave(n->errors_);
+    wf_self()->name = NULL; /* it may be on the stack of who waits for this */
     a->ended = true;
     send_home(a);
 }
@@ -297,16 +298,14 @@ void wf_away_started(weft_fiber *f, void *value)
 
 void wf_share_spares(void)
 {
-    while (wf_group_has_idle()) {
+    int seat;
+    while (wf_fiber_has_spare() && (seat = wf_group_claim_idle()) >= 0) {
         weft_fiber *f = wf_fiber_take_spare();
-        if (!f) return;
-        int seat = wf_group_claim_idle();
-        if (seat >= 0 && wf_away_prepare(wf_child_of(f), (unsigned)seat) == 0) {
-            wf_away_send(wf_child_of(f));
-            continue;
+        if (wf_away_prepare(wf_child_of(f), (unsigned)seat) < 0) {
+            wf_fiber_start(f); /* for want of memory: here, and now */
+            wf_group_unclaim((unsigned)seat);
+            return;
         }
-        wf_fiber_start_spare(f);
-        if (seat >= 0) wf_group_unclaim((unsigned)seat);
-        return;
+        wf_away_send(wf_child_of(f));
     }
 }

@@ -348,6 +348,7 @@ static int wait_in(weft_chan *handle, enum wf_mt_act act, void *item)
         {.name = "channel to send", .abort = abort_wait},
         {.name = "channel to receive", .abort = abort_wait},
         {.name = "channel to be done", .abort = abort_wait}};
+    if (is_left(handle)) return -EPERM;
     weft_fiber *f = wf_self();
     struct wf_mt_wait wait = wf_mt_wait_of_self(told);
     struct wf_mt_place p = {
@@ -369,6 +370,7 @@ weft_chan *wf_mt_new(size_t item_size, size_t cap, void (*drop)(void *item))
     if (__builtin_mul_overflow(item_size, cap, &ring) ||
         __builtin_add_overflow(ring, sizeof(struct wf_mt), &bytes))
         return NULL;
+    if (wf_fork_count() < 0) return NULL;
     struct wf_mt *m = wf_shared_alloc(bytes);
     if (!m) return NULL;
     *m = (struct wf_mt){.c = {.crosses = true,

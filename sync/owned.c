@@ -5,13 +5,15 @@
  * A thread has one table of all that its nurseries own; a nursery names the
  * latest of its entries, and each names the one before. A handle is a place in
  * the table and a generation, which counts all that was ever owned: so a stale
- * handle is found out, also when the place is in use again.
+ * handle is found out, also when the place is in use again, and one of another
+ * thread.
  */
 #include <weft/cleanup.h>
 
 #include <string.h>
 
 #include "runtime/os.h"
+#include "runtime/serial.h"
 #include "sync/nursery.h"
 
 struct owned {
@@ -25,8 +27,15 @@ struct owned {
 /* Places are counted from 1: 0 is none. */
 static __thread struct {
     struct owned *at;
-    uint32_t room, free, generation;
+    uint32_t room, free;
 } table;
+
+static uint32_t next_generation(void)
+{
+    static uint32_t given;
+    static __thread struct wf_serials taken;
+    return wf_serial(&taken, &given);
+}
 
 static struct owned *entry(uint32_t place)
 {
@@ -115,13 +124,14 @@ int weft_own(weft_nursery *n, int (*closer)(void *object), void *object,
     struct owned o = {.closer = closer, .object = object, .nursery = n};
     if (ret_owned) ret_owned->handle_ = 0;
     if (!wf_self()) return refuse(&o, -EPERM);
+    if (!wf_nursery_is_here(n)) return refuse(&o, wf_misplaced("weft_own"));
     if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_SEALED)
         return refuse(&o, -ESHUTDOWN);
     if (!table.free && grow() < 0) return refuse(&o, -ENOMEM);
 
     uint32_t place = table.free;
     table.free = entry(place)->after;
-    o.generation = ++table.generation;
+    o.generation = next_generation();
     o.before = n->owned_;
     if (o.before) entry(o.before)->after = place;
     n->owned_ = place;

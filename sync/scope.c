@@ -141,18 +141,15 @@ void wf_timers_expired(struct wf_timer *list)
     }
 }
 
-static void look_for_timer(weft_fiber *f, void *arg)
+static bool expects_timer(weft_fiber *f)
 {
     const struct wf_child *c = wf_child_of(f);
-    if (c->sleep_until != INT64_MAX || earliest_deadline(c) != INT64_MAX)
-        *(bool *)arg = true;
+    return c->sleep_until != INT64_MAX || earliest_deadline(c) != INT64_MAX;
 }
 
 bool wf_timers_expected(void)
 {
-    bool found = false;
-    wf_fiber_each(look_for_timer, &found);
-    return found;
+    return wf_fiber_find(expects_timer) != NULL;
 }
 
 /* ---- opening and ending ------------------------------------------------- */

@@ -189,11 +189,17 @@ int weft_signals_wait(weft_signals *s)
 {
     int err = weft_pass_();
     if (err < 0) return err;
-    return s->set_ ? wait_for(&s->set_) : -EBADF;
+    if (!s->set_) return -EBADF;
+    if (s->set_ & ~here.held) return wf_misplaced("weft_signals_wait");
+    return wait_for(&s->set_);
 }
 
 void weft_signals_close(weft_signals *s)
 {
+    if (wf_sched_is_open() && s->set_ & ~here.held) {
+        (void)wf_misplaced("weft_signals_close");
+        return;
+    }
     for (struct weft_waiter_ *w = here.waiters.head_, *next; w; w = next) {
         next = w->next_;
         if (wanted_by(w) == &s->set_) give(w, -EBADF);

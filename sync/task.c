@@ -28,10 +28,13 @@ uint64_t weft_task_id(const weft_task *t)
     return t->id_;
 }
 
-/* Of an ended one nothing but its memory is looked at. */
+/* Of an ended one nothing but its memory is looked at; and of one that has not
+ * run yet the nursery, which says it of all but the runtime's own. */
 static bool is_here(const weft_task *t)
 {
-    return t->state_ != ALIVE || wf_nursery_is_here(t->fiber_->nursery);
+    const weft_fiber *f = t->fiber_;
+    if (t->state_ != ALIVE) return true;
+    return f->unborn ? wf_nursery_is_here(f->nursery) : wf_fiber_is_here(f);
 }
 
 void weft_task_cancel(weft_task *t, int code, const char *why)

@@ -76,6 +76,7 @@ static void unlock(struct tree *tree)
 
 static struct tree *new_tree(void)
 {
+    if (wf_fork_count() < 0) return NULL;
     struct tree *tree = wf_shared_alloc(sizeof *tree);
     if (!tree) return NULL;
     tree->users = 0;
@@ -271,6 +272,7 @@ int weft_scope_link(weft_scope *s, weft_token *t)
     if (!wf_scope_is_here(s)) return wf_misplaced("weft_scope_link");
     if (!s->owner_)
         return wf_misuse(-EINVAL, "weft_scope_link: the scope is not open");
+    if (is_left(t)) return -EPERM;
     struct link *l = wf_shared_alloc(sizeof *l);
     if (!l) return -ENOMEM;
     *l = (struct link){.message = {.deliver = deliver},

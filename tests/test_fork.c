@@ -193,6 +193,50 @@ TEST_PLAIN(a_process_forked_outside_of_a_run_may_run_its_own)
     weft_remote_unref(before);
 }
 
+/* --- what belongs to no run --- */
+
+struct made_before {
+    weft_chan *chan;
+    weft_token *token;
+};
+
+static int uses_what_the_parent_made(void *arg)
+{
+    const struct made_before *m = arg;
+    weft_scope s;
+    int item = 0;
+    CHILD_CHECK(weft_chan_send(m->chan, &item) == -EPERM);
+    CHILD_CHECK(weft_chan_recv(m->chan, &item) == -EPERM);
+    CHILD_CHECK(weft_chan_trysend(m->chan, &item) == -EPERM);
+    CHILD_CHECK(weft_chan_tryrecv(m->chan, &item) == -EPERM);
+    CHILD_CHECK(weft_chan_join(m->chan) == -EPERM);
+    weft_scope_init(&s);
+    CHILD_CHECK(weft_scope_begin(&s) == 0);
+    CHILD_CHECK(weft_scope_link(&s, m->token) == -EPERM);
+    weft_token_cancel(m->token, 0, NULL);
+    CHILD_CHECK(weft_scope_end(&s, weft_checkpoint()) == 0);
+    return 0;
+}
+
+/* Some thread of the parent's may have had their locks. Nothing else has told
+ * weft of forks before. */
+TEST_PLAIN(a_run_of_the_child_leaves_what_its_parent_made_alone)
+{
+    struct made_before m = {weft_chan_new(sizeof(int), 1, NULL, WEFT_CHAN_MT),
+                            weft_token_new(NULL)};
+    CHECK(m.chan && m.token);
+    pid_t child = fork();
+    if (child == 0) {
+        CHILD_CHECK(weft_run(uses_what_the_parent_made, &m, NULL) == 0);
+        end_well();
+    }
+    check_child_is_well(child);
+    CHECK_EQ(weft_chan_length(m.chan), 0);
+    CHECK(!weft_token_cancelled(m.token));
+    weft_chan_free(m.chan);
+    weft_token_unref(m.token);
+}
+
 /* --- signals --- */
 
 static void previous(int signo)

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* test_workers_misplaced.c - what belongs to one worker, used on another; and
  * runs that cannot begin, or have no memory where a child is to run. */
+#include <weft/background.h>
+#include <weft/cleanup.h>
 #include <weft/error.h>
 #include <weft/mutex.h>
+#include <weft/signal.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +24,8 @@ struct things {
     weft_scope scope;
     weft_mutex mutex;
     weft_task task; /* of a child that waits */
+    weft_task background; /* the same */
+    weft_signals signals;
 };
 
 /* Main has all of them open, and holds the mutex. */
@@ -34,11 +40,20 @@ static int with_things(weft_fn fn)
     CHECK_EQ(weft_mutex_lock(&t.mutex), 0);
     const weft_spawn_opts task = {.task = &t.task};
     CHECK_EQ(weft_spawn_ex(&n, waits_for_ever, NULL, &task), 0);
+    const weft_spawn_opts background = {.task = &t.background};
+    CHECK_EQ(weft_background(waits_for_ever, NULL, &background), 0);
+    CHECK_EQ(weft_yield(), 0);
+    static const int usr1 = SIGUSR1;
+    CHECK_EQ(weft_signals_open(&t.signals, &usr1, 1), 0);
     int rc = call_on(2, fn, &t);
+    weft_signals_close(&t.signals);
     CHECK_EQ(weft_mutex_unlock(&t.mutex), 0);
     CHECK_EQ(weft_nursery_close(&t.nursery, 0), 0);
     CHECK(!weft_task_done(&t.task));
+    CHECK(!weft_task_done(&t.background));
     weft_task_cancel(&t.task, 0, NULL);
+    weft_task_cancel(&t.background, 0, NULL);
+    CHECK_EQ(weft_join(&t.background, NULL), 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK(!weft_scope_cancel_called(&t.scope));
     CHECK_EQ(weft_scope_end(&t.scope, 0), 0);
@@ -105,6 +120,37 @@ static int cancels_task_there(void *arg)
     return weft_last_error() ? weft_last_error()->code : 0;
 }
 
+static int cancels_background_there(void *arg)
+{
+    weft_task_cancel(&((struct things *)arg)->background, 0, NULL);
+    return weft_last_error() ? weft_last_error()->code : 0;
+}
+
+static int joins_background_there(void *arg)
+{
+    return weft_join(&((struct things *)arg)->background, NULL);
+}
+
+static int closes_nothing(void *object)
+{
+    (void)object;
+    return 0;
+}
+
+static int owns_there(void *arg)
+{
+    return weft_own(&((struct things *)arg)->nursery, closes_nothing, NULL,
+                    NULL);
+}
+
+static int waits_for_signals_there(void *arg)
+{
+    int rc;
+    WEFT_FAIL_AFTER(rc, WEFT_MSEC(100))
+        rc = weft_signals_wait(&((struct things *)arg)->signals);
+    return rc;
+}
+
 static const struct {
     const char *call;
     weft_fn fn;
@@ -120,12 +166,14 @@ static const struct {
     {"weft_join", joins_there},
     {"weft_wait", waits_there},
     {"weft_task_cancel", cancels_task_there},
+    {"weft_task_cancel", cancels_background_there},
+    {"weft_join", joins_background_there},
+    {"weft_own", owns_there},
+    {"weft_signals_wait", waits_for_signals_there},
 };
 enum { MISPLACED = sizeof misplaced / sizeof *misplaced };
 
 #ifdef WEFT_DEBUG
-#include <signal.h>
-
 #include "process.h"
 
 static int misplaces(void *arg)
@@ -163,6 +211,43 @@ TEST_PLAIN(xth_01_what_is_used_on_the_wrong_worker_is_refused)
     CHECK_EQ(run_on(3, misplaces_all, NULL), 0);
 }
 #endif
+
+/* ---- a handle of another worker ----------------------------------------- */
+
+static int counts(void *count)
+{
+    ++*(int *)count;
+    return 0;
+}
+
+static int disowns_there(void *handle)
+{
+    weft_nursery n;
+    weft_owned other;
+    int closed = 0;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_own(&n, counts, &closed, &other), 0);
+    CHECK_EQ(weft_disown(*(weft_owned *)handle, true), -ENOENT);
+    CHECK_EQ(closed, 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(closed, 1);
+    return 0;
+}
+
+/* Nor does it mean something else there. */
+TEST_WORKERS(the_handle_of_what_is_owned_elsewhere_is_found_out)
+{
+    weft_nursery n;
+    weft_owned owned;
+    int closed = 0;
+    CHECK_EQ(weft_nursery_open(&n, NULL), 0);
+    CHECK_EQ(weft_own(&n, counts, &closed, &owned), 0);
+    for EACH_OTHER (k)
+        CHECK_EQ(call_on(k, disowns_there, &owned), 0);
+    CHECK_EQ(closed, 0);
+    CHECK_EQ(weft_nursery_close(&n, 0), 0);
+    CHECK_EQ(closed, 1);
+}
 
 /* ---- no descriptors, no threads, no memory ------------------------------ */
 
@@ -427,6 +512,40 @@ static int spawns_without_memory(void *arg)
 TEST_PLAIN(without_memory_here_the_spawn_says_so_and_nothing_is_lost)
 {
     CHECK_EQ(run_on(2, spawns_without_memory, NULL), 0);
+}
+
+static int waits_for(void *event)
+{
+    return weft_event_wait(event);
+}
+
+/* What was to be its argument is not left where the next one waits. */
+static int waits_where_a_copy_was_refused(void *arg)
+{
+    (void)arg;
+    for (unsigned worker = 2; worker <= weft_workers(); worker++) {
+        int rc;
+        const uint64_t small[4] = {0};
+        const weft_spawn_opts there = on_worker(worker);
+        WEFT_NURSERY(n, rc) {
+            wf_hostile_fail(WF_CALL_ALLOC, 1, true);
+            CHECK_EQ(weft_spawn_copy_ex(&n, does_nothing, small, sizeof small,
+                                        &there),
+                     -ENOMEM);
+            wf_hostile_fail(WF_CALL_ALLOC, 0, false);
+            weft_event set = {0};
+            CHECK_EQ(weft_spawn(&n, waits_for, &set), 0);
+            CHECK_EQ(weft_yield(), 0);
+            weft_event_set(&set);
+        }
+        CHECK_EQ(rc, 0);
+    }
+    return 0;
+}
+
+TEST_PLAIN(who_takes_the_place_of_a_child_without_memory_can_wait)
+{
+    CHECK_EQ(run_on(2, waits_where_a_copy_was_refused, NULL), 0);
 }
 
 static int spawns_anywhere_without_memory(void *arg)

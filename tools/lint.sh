@@ -17,7 +17,7 @@ trap 'rm -rf "$scratch"' EXIT
 # What a module may include of the private headers of those below it.
 seams() {
     case $1 in
-    reactor) echo 'runtime/(park|driver|clock|os|assert|list|leaks|stats|annotate|random|fork)\.h' ;;
+    reactor) echo 'runtime/(park|driver|clock|os|assert|list|leaks|stats|annotate|random|fork|serial)\.h' ;;
     sync) echo "$(seams reactor)|runtime/(crash|buffer|remote)\.h|reactor/(reactor|timer|signals)\.h" ;;
     exec) echo "$(seams sync)|runtime/os_(file|thread)\.h|sync/(run|group)\.h" ;;
     bench) echo '\.\./runtime/switch\.h' ;; # the one that measures it raw

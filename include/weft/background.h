@@ -7,8 +7,9 @@
  *     if (err < 0) free_mail(m);
  *     return reply(conn, 200);                    does not wait for the mail
  *
- * There is one set of such fibers for each run, and it is a nursery, owned by
- * the run: nothing is detached from everything. What ends the request, its
+ * There is one set of such fibers for each run, or, of several workers
+ * (weft/workers.h), for each of them, and what is called here is of the caller's.
+ * It is a nursery, owned by the run: nothing is detached from everything. What ends the request, its
  * scopes and deadlines, does not reach them; its fiber-locals do. A failure of
  * one cancels no other and goes to the unhandled hook.
  *

@@ -56,7 +56,8 @@ typedef struct weft_owned {
  * be NULL) is for weft_disown. Any fiber of the thread may call this.
  *
  * Returns 0. -ESHUTDOWN (the nursery is closed), -ENOMEM, or -EPERM outside a
- * fiber: the closer has been called, and if it failed the unhandled hook too.
+ * fiber or on another thread: the closer has been called, and if it failed the
+ * unhandled hook too.
  */
 WEFT_API int weft_own(weft_nursery *n, int (*closer)(void *object),
                       void *object, weft_owned *ret_owned);

@@ -93,7 +93,8 @@ WEFT_MUST int weft_run(weft_fn fn, void *arg, const weft_run_opts *o);
  * weft_run returns if that is what ended main. From inside the run only; from
  * other threads it is weft_remote_shutdown (weft/post.h).
  *
- * Returns 0; -EPERM outside a run; from another worker than main's also -ENOMEM.
+ * Returns 0; -EPERM outside a run; from another worker than main's also
+ * -ENOMEM, and -ESHUTDOWN when main's has ended.
  */
 WEFT_API int weft_shutdown(int code);
 

@@ -56,7 +56,7 @@ typedef struct weft_signals {
  *
  * Returns 0. -EINVAL: n is 0, there is no such signal, or it cannot be caught
  * (SIGKILL, SIGSTOP) or is a fault of the program itself (SIGSEGV, SIGABRT and
- * their like). -EBUSY: another run has one of them, or this one's
+ * their like). -EBUSY: another run or worker has one of them, or this one's
  * handle_signals. -EPERM: outside a run. Then none is caught.
  */
 WEFT_MUST int weft_signals_open(weft_signals *s, const int *signo, size_t n);
@@ -65,7 +65,7 @@ WEFT_MUST int weft_signals_open(weft_signals *s, const int *signo, size_t n);
  * Waits for one of them. A cancelled wait has taken none.
  *
  * Parks. Returns its number, -ECANCELED, or -EBADF: not open, or closed
- * meanwhile.
+ * meanwhile. -EPERM: not on the thread that opened it.
  */
 WEFT_PARKS int weft_signals_wait(weft_signals *s);
 

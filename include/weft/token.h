@@ -65,7 +65,7 @@ WEFT_API bool weft_token_cancelled(const weft_token *t);
  * it or has no effect.
  *
  * Returns 0; -ENOMEM; -EINVAL: *s is not open; -EPERM: not the thread of its
- * run.
+ * run, or this is the child of a fork, and *t its parent's.
  */
 WEFT_MUST int weft_scope_link(weft_scope *s, weft_token *t);
 

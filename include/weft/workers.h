@@ -31,10 +31,10 @@
  * it, weft_start, tasks, names and copied arguments work, and what its parent has
  * on the stack is good as long as it runs. All that goes by message, so it takes
  * microseconds, and a child that computes hears of a cancellation when its worker
- * next takes its messages; weft_deadline there is that of its spawn. Of its parent's locals it sees those that threads may
- * share (weft/local.h), also if it stays at home. If
- * the other worker has no memory for a fiber the child runs at home, since it
- * has to run.
+ * next takes its messages; weft_deadline there is that of its spawn. Of its
+ * parent's locals it sees those that threads may share (weft/local.h), also if
+ * it stays at home. If the other worker has no memory for a fiber the child runs
+ * at home, since it has to run.
  *
  * Everything else belongs to the worker it was made on: scopes, nurseries,
  * locks, channels, descriptors. What crosses is
