@@ -21,6 +21,8 @@
 
 #include <stdio.h>
 
+#include "runtime/clock.h"
+
 struct wf_pool_thread {
     struct wf_pool_thread *next, *prev; /* among the sleeping */
     pthread_cond_t wake;
@@ -108,7 +110,7 @@ static int find_thread(struct wf_pool *p)
 static bool sleep_until_woken(struct wf_pool *p, struct wf_pool_thread *t)
 {
     if (p->users == 0 || p->threads > p->limit) return false;
-    int64_t until = wf_os_clock() + p->idle_ns;
+    int64_t until = wf_time_add(wf_os_clock(), p->idle_ns);
     bool late = false;
     lie_down(p, t);
     while (!t->woken && !late)

@@ -207,6 +207,8 @@ static ssize_t copy_some(weft_fd to, weft_fd file, int64_t offset, size_t len)
 static ssize_t send_some(weft_fd to, weft_fd file, int64_t offset, size_t len)
 {
     if (len > CHUNK) len = CHUNK;
+    if (len > (uint64_t)(INT64_MAX - offset))
+        len = (size_t)(INT64_MAX - offset);
     for (;;) {
         int err = weft_pass_();
         int in = weft_fd_number(file), out = weft_fd_number(to);

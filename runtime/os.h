@@ -325,6 +325,17 @@ static inline void wf_os_raise(int signo)
 {
     (void)raise(signo);
 }
+/* For whoever is to have it; on any other thread, where this one holds it
+ * back. */
+static inline void wf_os_raise_anywhere(int signo)
+{
+    sigset_t mask;
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &mask);
+    if (sigismember(&mask, signo) == 1)
+        (void)kill(getpid(), signo);
+    else
+        wf_os_raise(signo);
+}
 static inline void wf_os_die_of(int signo)
 {
     wf_os_default(signo);

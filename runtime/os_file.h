@@ -56,6 +56,14 @@ static inline ssize_t wf_os_pread_cached(int fd, void *buf, size_t len,
     return -ENOSYS;
 #endif
 }
+/* Where the next read or write is; negative if that cannot be said. */
+static inline int64_t wf_os_position(int fd)
+{
+    int kept = errno;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    errno = kept;
+    return at;
+}
 /* To a socket or a pipe, which says EAGAIN when it is full. */
 static inline ssize_t wf_os_sendfile(int to, int from, int64_t at, size_t len)
 {

@@ -121,7 +121,7 @@ static void let_go_of(int signo)
 {
     if (--signals[signo].holders > 0) return;
     here.held &= ~set_of(signo);
-    if (wf_signal_give_back(signo)) wf_os_raise(signo);
+    if (wf_signal_give_back(signo)) wf_os_raise_anywhere(signo);
 }
 
 /* A set that was left open by a run before this one holds nothing any more. */
@@ -147,7 +147,7 @@ static int refuse(int err, int signo)
 {
     if (err == -EBUSY)
         return wf_misuse(err,
-                         "signal %d: another run has it, or the "
+                         "signal %d: another run or worker has it, or the "
                          "handle_signals of this one",
                          signo);
     if (err == -EINVAL)
@@ -185,18 +185,23 @@ int weft_signals_open(weft_signals *s, const int *signo, size_t n)
     return 0;
 }
 
+/* Of this worker: what it holds is in one worker's hands. */
+static bool is_here(const weft_signals *s)
+{
+    return !(s->set_ & ~here.held);
+}
+
 int weft_signals_wait(weft_signals *s)
 {
     int err = weft_pass_();
     if (err < 0) return err;
-    if (!s->set_) return -EBADF;
-    if (s->set_ & ~here.held) return wf_misplaced("weft_signals_wait");
-    return wait_for(&s->set_);
+    if (!is_here(s)) return wf_misplaced("weft_signals_wait");
+    return s->set_ ? wait_for(&s->set_) : -EBADF;
 }
 
 void weft_signals_close(weft_signals *s)
 {
-    if (wf_sched_is_open() && s->set_ & ~here.held) {
+    if (wf_sched_is_open() && !is_here(s)) {
         (void)wf_misplaced("weft_signals_close");
         return;
     }

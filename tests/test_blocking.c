@@ -733,6 +733,19 @@ TEST_REAL(a_thread_without_work_ends_after_a_while)
     CHECK_EQ(called, 2);
 }
 
+TEST_REAL(a_thread_without_work_may_stay_for_ever)
+{
+    const weft_pool_opts o = {.idle = WEFT_FOREVER};
+    int called = 0;
+    CHECK_EQ(weft_pool_configure(WEFT_POOL_BLOCKING, &o), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(weft_blocking(counts, &called), 0);
+        CHECK_EQ(weft_sleep(WEFT_MSEC(5)), 0);
+    }
+    CHECK_EQ(called, 3);
+    CHECK_EQ(pool(WEFT_POOL_BLOCKING).threads, 1);
+}
+
 static int waits_for_threads(void *arg)
 {
     (void)arg;

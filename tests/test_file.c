@@ -703,6 +703,26 @@ TEST(a_file_is_sent_down_a_socket_to_its_end)
     remove_dir();
 }
 
+TEST(nothing_is_sent_from_behind_the_end)
+{
+    size_t done = 1;
+    weft_fd pair[2];
+    make_dir();
+    put("f", "12345678");
+    weft_fd fd = open_for_reading("f");
+    CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_STREAM, pair), 0);
+    CHECK_EQ(weft_file_send(pair[0], fd, 8, 100, &done), 0);
+    CHECK_EQ(done, 0);
+    /* 0 or an error, as the system has it, and no offset below 0 on the way */
+    CHECK(weft_file_send(pair[0], fd, INT64_MAX - 1, 100, &done) <= 0);
+    CHECK(weft_file_send(pair[0], fd, INT64_MAX, SIZE_MAX, &done) <= 0);
+    CHECK_EQ(done, 0);
+    CHECK_EQ(weft_close(pair[0]), 0);
+    CHECK_EQ(weft_close(pair[1]), 0);
+    CHECK_EQ(weft_file_close(fd), 0);
+    remove_dir();
+}
+
 TEST(what_the_system_cannot_send_is_copied)
 {
     weft_fd pair[2], file;

@@ -563,6 +563,38 @@ TEST_REAL(terminate_does_the_same_and_tells)
     CHECK_EQ(weft_process_close(&p), WEFT_SIGNALLED(SIGKILL));
 }
 
+struct closing {
+    weft_process p;
+    bool closed;
+};
+
+static int closes_when_it_has_a_turn(void *arg)
+{
+    struct closing *c = arg;
+    c->closed = true;
+    return weft_process_close(&c->p) >= 0 ? 0 : -ECHILD;
+}
+
+/* The cancel point of terminate may be where the turn of the fiber ends. */
+TEST_REAL(terminate_finds_it_closed_by_who_had_a_turn_at_its_cancel_point)
+{
+    for (int points = 0; points < 100; points++) {
+        struct closing c = {.closed = false};
+        weft_process_opts o = SHELL("exit 0");
+        int rc;
+        CHECK_EQ(weft_process_start(&c.p, &o), 0);
+        CHECK_EQ(weft_process_wait(&c.p), 0);
+        WEFT_NURSERY(n, rc) {
+            CHECK_EQ(weft_spawn(&n, closes_when_it_has_a_turn, &c), 0);
+            for (int i = 0; i < points; i++)
+                CHECK_EQ(weft_checkpoint(), 0);
+            int got = weft_process_terminate(&c.p, 0);
+            CHECK_EQ(got, c.closed ? -ECHILD : 0);
+        }
+        CHECK_EQ(rc, 0);
+    }
+}
+
 TEST_REAL(one_that_was_stopped_hears_sigterm_too)
 {
     weft_process p;

@@ -5,6 +5,7 @@
 #include <weft/cleanup.h>
 #include <weft/error.h>
 #include <weft/mutex.h>
+#include <weft/process.h>
 #include <weft/signal.h>
 
 #include <signal.h>
@@ -23,10 +24,27 @@ struct things {
     weft_nursery nursery;
     weft_scope scope;
     weft_mutex mutex;
-    weft_task task; /* of a child that waits */
+    weft_task task;       /* of a child that waits */
     weft_task background; /* the same */
     weft_signals signals;
+    weft_process process; /* ends with its input */
 };
+
+static void open_outside(struct things *t)
+{
+    const weft_process_opts o = {.argv = WEFT_ARGV("cat"),
+                                 .in = {WEFT_IO_PIPE, 0}};
+    CHECK_EQ(weft_signals_open(&t->signals, (int[]){SIGUSR1}, 1), 0);
+    CHECK_EQ(weft_process_start(&t->process, &o), 0);
+}
+
+static void close_outside(struct things *t)
+{
+    CHECK_EQ(weft_close(t->process.in), 0);
+    CHECK_EQ(weft_process_wait(&t->process), 0);
+    CHECK_EQ(weft_process_close(&t->process), 0);
+    weft_signals_close(&t->signals);
+}
 
 /* Main has all of them open, and holds the mutex. */
 static int with_things(weft_fn fn)
@@ -43,10 +61,9 @@ static int with_things(weft_fn fn)
     const weft_spawn_opts background = {.task = &t.background};
     CHECK_EQ(weft_background(waits_for_ever, NULL, &background), 0);
     CHECK_EQ(weft_yield(), 0);
-    static const int usr1 = SIGUSR1;
-    CHECK_EQ(weft_signals_open(&t.signals, &usr1, 1), 0);
+    open_outside(&t);
     int rc = call_on(2, fn, &t);
-    weft_signals_close(&t.signals);
+    close_outside(&t);
     CHECK_EQ(weft_mutex_unlock(&t.mutex), 0);
     CHECK_EQ(weft_nursery_close(&t.nursery, 0), 0);
     CHECK(!weft_task_done(&t.task));
@@ -143,12 +160,35 @@ static int owns_there(void *arg)
                     NULL);
 }
 
-static int waits_for_signals_there(void *arg)
+static int waits_for_signal_there(void *arg)
 {
-    int rc;
-    WEFT_FAIL_AFTER(rc, WEFT_MSEC(100))
-        rc = weft_signals_wait(&((struct things *)arg)->signals);
-    return rc;
+    return weft_signals_wait(&((struct things *)arg)->signals);
+}
+
+static int closes_signals_there(void *arg)
+{
+    weft_signals_close(&((struct things *)arg)->signals);
+    return weft_last_error() ? weft_last_error()->code : 0;
+}
+
+static int waits_for_process_there(void *arg)
+{
+    return weft_process_wait(&((struct things *)arg)->process);
+}
+
+static int kills_there(void *arg)
+{
+    return weft_process_kill(&((struct things *)arg)->process, SIGKILL);
+}
+
+static int terminates_there(void *arg)
+{
+    return weft_process_terminate(&((struct things *)arg)->process, 0);
+}
+
+static int closes_process_there(void *arg)
+{
+    return weft_process_close(&((struct things *)arg)->process);
 }
 
 static const struct {
@@ -169,7 +209,12 @@ static const struct {
     {"weft_task_cancel", cancels_background_there},
     {"weft_join", joins_background_there},
     {"weft_own", owns_there},
-    {"weft_signals_wait", waits_for_signals_there},
+    {"weft_signals_wait", waits_for_signal_there},
+    {"weft_signals_close", closes_signals_there},
+    {"weft_process_wait", waits_for_process_there},
+    {"weft_process_kill", kills_there},
+    {"weft_process_terminate", terminates_there},
+    {"weft_process_close", closes_process_there},
 };
 enum { MISPLACED = sizeof misplaced / sizeof *misplaced };
 
@@ -242,8 +287,9 @@ TEST_WORKERS(the_handle_of_what_is_owned_elsewhere_is_found_out)
     int closed = 0;
     CHECK_EQ(weft_nursery_open(&n, NULL), 0);
     CHECK_EQ(weft_own(&n, counts, &closed, &owned), 0);
-    for EACH_OTHER (k)
-        CHECK_EQ(call_on(k, disowns_there, &owned), 0);
+    for
+        EACH_OTHER(k)
+    CHECK_EQ(call_on(k, disowns_there, &owned), 0);
     CHECK_EQ(closed, 0);
     CHECK_EQ(weft_nursery_close(&n, 0), 0);
     CHECK_EQ(closed, 1);

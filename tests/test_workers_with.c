@@ -130,6 +130,40 @@ TEST_WORKERS(any_worker_can_wait_for_a_signal)
         CHECK_EQ(call_on(k, waits_for_usr1, NULL), 0);
 }
 
+static int usr1_came; /* atomic */
+
+static void previous(int signo)
+{
+    (void)signo;
+    (void)add_one(&usr1_came);
+}
+
+static int leaves_usr1(void *arg)
+{
+    static const int usr1 = SIGUSR1;
+    weft_signals s;
+    (void)arg;
+    CHECK_EQ(weft_signals_open(&s, &usr1, 1), 0);
+    CHECK_EQ(kill(getpid(), SIGUSR1), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0); /* main's thread has it now */
+    weft_signals_close(&s);
+    return 0;
+}
+
+/* On the others it is held back, and would be gone with the thread. */
+TEST_WORKERS(what_no_worker_has_taken_goes_to_the_previous_handler)
+{
+    void (*before)(int) = signal(SIGUSR1, previous);
+    for (unsigned k = 1; k <= weft_workers(); k++) {
+        __atomic_store_n(&usr1_came, 0, __ATOMIC_RELEASE);
+        CHECK_EQ(call_on(k, leaves_usr1, NULL), 0);
+        for (int i = 0; i < 1000 && count_of(&usr1_came) == 0; i++)
+            CHECK_EQ(weft_sleep(WEFT_MSEC(1)), 0);
+        CHECK_EQ(count_of(&usr1_came), 1);
+    }
+    CHECK(signal(SIGUSR1, before) == previous);
+}
+
 static int cannot_have_term(void *arg)
 {
     static const int term = SIGTERM;

@@ -69,7 +69,8 @@ typedef struct weft_bjob {
  *
  * A thread that goes on so is still one of the pool's limit. When the run ends
  * it is waited for, for a second at most, then named on standard error and left
- * behind. It must not be in the way of the end of the process either: exit
+ * behind. (Where another run uses the pool its release may come a moment after
+ * this run has returned.) It must not be in the way of the end of the process either: exit
  * does not wait for it.
  *
  * Parks. Returns as weft_blocking; also -ENOMEM.
@@ -93,7 +94,8 @@ typedef struct weft_pool_opts {
     unsigned threads;  /* at most; 0: 32, and for computing one for each core
                           that the process may use */
     size_t stack_size; /* of each that is started from now on; 0: 1 MiB */
-    weft_time idle; /* end a thread without work for so long; 0: 10 seconds */
+    weft_time idle; /* end a thread without work for so long; 0: 10 seconds;
+                       WEFT_FOREVER: only with the last run */
 } weft_pool_opts;
 
 /**

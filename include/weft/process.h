@@ -41,6 +41,9 @@
  * reap children that are not its own (wait, waitpid(-1)), or the process is
  * lost and waiting for it says -ECHILD.
  *
+ * A process belongs to the worker that started it (weft/workers.h): to wait for
+ * it, to signal or to close it on another one is -EPERM, and does nothing.
+ *
  * On a virtual clock a process is as a descriptor: the clock does not wait for
  * it. Deadlines around processes want the real one.
  */

@@ -23,9 +23,10 @@
  * POSIX has it. Of several that have come a fiber gets the one that was given
  * least recently, so none of them starves.
  *
- * A signal is the whole process's, and one run has it at a time: for another
- * run, on another thread, it is busy. Sets belong to their run; any number of
- * them may hold the same signal, which is given back with the last one. SIGINT
+ * A signal is the whole process's, and one run has it at a time, or, of several
+ * workers (weft/workers.h), one of them: for another it is busy. Sets belong to
+ * theirs (-EPERM elsewhere); any number of them may hold the same signal, which
+ * is given back with the last one. SIGINT
  * and SIGTERM are busy in a run with handle_signals (weft/run.h), and a
  * weft_run with that is refused while another run holds one of them. SIGRTMAX -
  * 3 is the watchdog's, in a program that has one. A signal that is blocked on
@@ -64,12 +65,13 @@ WEFT_MUST int weft_signals_open(weft_signals *s, const int *signo, size_t n);
 /**
  * Waits for one of them. A cancelled wait has taken none.
  *
- * Parks. Returns its number, -ECANCELED, or -EBADF: not open, or closed
- * meanwhile. -EPERM: not on the thread that opened it.
+ * Parks. Returns its number, -ECANCELED, -EBADF: not open, or closed meanwhile;
+ * -EPERM: a set of another worker.
  */
 WEFT_PARKS int weft_signals_wait(weft_signals *s);
 
-/** Ends it: fibers that wait on it get -EBADF. A second time does nothing. */
+/** Ends it: fibers that wait on it get -EBADF. A second time does nothing. On
+ *  another worker than its own it is left open (-EPERM, in weft_last_error). */
 WEFT_API void weft_signals_close(weft_signals *s);
 
 /**
