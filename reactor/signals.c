@@ -127,6 +127,11 @@ int wf_signal_take(int signo, int *seen, bool once)
     return err;
 }
 
+bool wf_signal_is_taken(int signo)
+{
+    return __atomic_load_n(&slots[signo].reactor, __ATOMIC_ACQUIRE) != NULL;
+}
+
 bool wf_signal_give_back(int signo)
 {
     struct slot *s = &slots[signo];

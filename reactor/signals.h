@@ -24,6 +24,9 @@ enum { WF_SIGNALS = 65 };
  */
 int wf_signal_take(int signo, int *seen, bool once);
 
+/* Does any run have it? */
+bool wf_signal_is_taken(int signo);
+
 /* Puts the handler from before back. True: *seen was set, and no longer is.
  * The handler has been left on every thread, so *seen may go. */
 bool wf_signal_give_back(int signo);

@@ -191,6 +191,14 @@ static bool is_here(const weft_signals *s)
     return !(s->set_ & ~here.held);
 }
 
+/* Not here, nor of a run that is over. */
+static bool is_elsewhere(const weft_signals *s)
+{
+    for (uint64_t set = s->set_ & ~here.held; set; set &= set - 1)
+        if (wf_signal_is_taken(lowest(set))) return true;
+    return false;
+}
+
 int weft_signals_wait(weft_signals *s)
 {
     int err = weft_pass_();
@@ -201,7 +209,7 @@ int weft_signals_wait(weft_signals *s)
 
 void weft_signals_close(weft_signals *s)
 {
-    if (wf_sched_is_open() && !is_here(s)) {
+    if (wf_sched_is_open() && is_elsewhere(s)) {
         (void)wf_misplaced("weft_signals_close");
         return;
     }
