@@ -169,8 +169,8 @@ CASES := $(patsubst %,/%_,nur spn pol sco shd cp err cln gat wai loc gen bgt \
          clk dlk grt sem mtx cnd evb rwl chn sel fds blk xth)
 cases: ## the cases of the contract in all orders
 	+@$(AGAIN) orders FILTER='$(CASES)'
-memcases: ORDERS = 4
-memcases: ## the same under Valgrind, in ORDERS=4 orders
+memcases: ORDERS = 2
+memcases: ## the same under Valgrind, in ORDERS=2 orders
 	+@$(AGAIN) cases BUILD=valgrind RUNNER='$(MEMCHECK)' ORDERS=$(ORDERS)
 
 sweep: ## each fiber cancelled at each cancel point, each allocation failed
