@@ -88,7 +88,7 @@ static bool is_fault(int signo)
 /* Takes the reactor away; the handlers that had it have left. */
 static void take_reactor(struct slot *s)
 {
-    __atomic_store_n(&s->reactor, NULL, __ATOMIC_SEQ_CST);
+    (void)__atomic_exchange_n(&s->reactor, NULL, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&handlers, __ATOMIC_SEQ_CST) > 0)
         continue;
 }

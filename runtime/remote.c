@@ -8,8 +8,9 @@
  *
  * Asleep is what the scheduler says before it looks at the list for the last
  * time, and what a sender looks at after his push: whichever comes second sees
- * the other. Of several senders only the one that takes the word back writes
- * the wake-up.
+ * the other. (It is said by an exchange: emulators let a load pass the plain
+ * store before it.) Of several senders only the one that takes the word back
+ * writes the wake-up.
  *
  * The end: the scheduler leaves CLOSED in the list, which no push gets past.
  * The inbox itself stays as long as somebody has a reference, but the driver is
@@ -218,7 +219,7 @@ bool wf_doze_begin(bool for_good)
     struct wf_sched *w = wf_sched;
     struct wf_inbox *b = w->inbox;
     if (!b->outsiders && !b->family) return !wf_message_waiting();
-    __atomic_store_n(&b->asleep, 1, __ATOMIC_SEQ_CST);
+    (void)__atomic_exchange_n(&b->asleep, 1, __ATOMIC_SEQ_CST);
     if (!has_message(b, __ATOMIC_SEQ_CST) &&
         has_outsiders(b) == b->outsiders) {
         if (b->family) w->opts.rests(true, for_good);
@@ -277,7 +278,7 @@ void wf_inbox_close(struct wf_inbox *b)
     struct wf_message *rest =
         __atomic_exchange_n(&b->newest, CLOSED, __ATOMIC_ACQ_REL);
     if (rest == CLOSED) return;
-    __atomic_store_n(&b->open, 0, __ATOMIC_SEQ_CST);
+    (void)__atomic_exchange_n(&b->open, 0, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&b->users, __ATOMIC_SEQ_CST) > 0)
         wf_os_give_way();
     deliver_all(b, rest);

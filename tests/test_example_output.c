@@ -125,7 +125,7 @@ TEST_PLAIN(subprocess_shows_how_each_program_ended)
 
 TEST_PLAIN(pattern_62_process_pool_loses_a_job_with_its_worker_and_no_other)
 {
-    if (valgrind_is_watching()) SKIP("an emulator cannot execute its own kind");
+    if (vfork_is_a_fork()) SKIP("an emulator cannot execute its own kind");
     says_what_is_expected("process_pool");
 }
 

@@ -349,6 +349,7 @@ TEST(what_many_fibers_have_cached_is_not_all_copied_in_one_turn)
     CHECK_EQ(writes_zeros((char[]){"f"}), 0);
     pieces = open_for_reading("f");
     weft_stats before, after;
+    unsigned long long by_threads = calls();
     weft_stats_read(&before);
     WEFT_NURSERY(n, rc) {
         for (int i = 0; i < PIECES; i++)
@@ -356,9 +357,10 @@ TEST(what_many_fibers_have_cached_is_not_all_copied_in_one_turn)
     }
     weft_stats_read(&after);
     CHECK_EQ(rc, 0);
-    CHECK(after.turns - before.turns >= PIECES / 4 - 1);
     CHECK_EQ(weft_file_close(pieces), 0);
     remove_dir();
+    if (calls() - by_threads >= PIECES) SKIP("nothing is read in place here");
+    CHECK(after.turns - before.turns >= PIECES / 4 - 1);
 }
 
 TEST(a_fifo_is_for_the_reactor)
