@@ -78,6 +78,10 @@ int wf_crew_hand_over(weft_server_ *s, weft_server_ *to, weft_fd fd);
 /* A connection of s has ended, on whichever worker that is said. */
 void wf_crew_leave(weft_server_ *s);
 
+/* s listens no more. Waits until none does, for a while: whose connection is
+ * ended here would come back there, into a backlog that is about to be reset. */
+int wf_crew_stop_listening(weft_server_ *s);
+
 /* Waits until s, which is closed, has no connection. */
 int wf_crew_wait_none_left(weft_server_ *s);
 

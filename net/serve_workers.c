@@ -80,21 +80,21 @@ static int listen_for(weft_token *bell)
                           weft_sleep(linked ? WEFT_FOREVER : no_memory_for));
 }
 
-/* For something that stays true; who makes it so rings. */
+/* For something that stays true; who makes it so rings. A bell rings once, and may
+ * have been rung for something else: so each time it is another one. */
 static int wait_until(weft_server_ *s, bool (*is_so)(const weft_server_ *s))
 {
-    weft_token *bell = weft_token_new(NULL);
     int err = 0;
     lock(s->crew);
-    s->bell = bell;
     while (err == 0 && !is_so(s)) {
+        weft_token *bell = s->bell = weft_token_new(NULL);
         unlock(s->crew);
         err = listen_for(bell);
         lock(s->crew);
+        s->bell = NULL;
+        weft_token_unref(bell);
     }
-    s->bell = NULL;
     unlock(s->crew);
-    weft_token_unref(bell);
     return err;
 }
 
@@ -258,6 +258,30 @@ void wf_crew_close(weft_server_ *s)
     lock(s->crew);
     s->open = false;
     unlock(s->crew);
+}
+
+static bool none_listens(const weft_server_ *s)
+{
+    const struct wf_crew *c = s->crew;
+    for (const weft_server_ *at = c->servers; at < c->servers + c->size; at++)
+        if (at->listens) return false;
+    return true;
+}
+
+static int wait_none_listens(void *arg)
+{
+    return wait_until(arg, none_listens);
+}
+
+int wf_crew_stop_listening(weft_server_ *s)
+{
+    struct wf_crew *c = s->crew;
+    lock(c);
+    s->listens = false;
+    for (weft_server_ *at = c->servers; at < c->servers + c->size; at++)
+        if (at != s && none_listens(s)) ring(at);
+    unlock(c);
+    return weft_move_on_after(s->opts.linger, wait_none_listens, s, NULL);
 }
 
 static bool has_none(const weft_server_ *s)
