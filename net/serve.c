@@ -18,12 +18,7 @@
 #include <weft/fiber.h>
 #include <weft/net.h>
 #include <weft/scope.h>
-#include <weft/socket.h>
 #include <weft/time.h>
-
-#if defined(__linux__)
-#include <linux/filter.h>
-#endif
 
 enum { MAX_CONNS = 10000 };
 
@@ -131,23 +126,6 @@ static void give_place(weft_server_ *s)
         weft_sem_release(&s->places, 1);
 }
 
-/* The kernel completes no more connections: who tries is in the dark until the
- * listener is closed, and is refused then. Without that, one that is completed
- * between the last accept and the close is reset, and the more easily the
- * busier the machine is. What cannot do this leaves that moment open. */
-static void stop_completing(weft_fd listener)
-{
-#if defined(__linux__)
-    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
-    const struct sock_fprog all = {.len = 1, .filter = &nothing};
-    int err = weft_setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &all,
-                              sizeof all);
-    (void)err;
-#else
-    (void)listener;
-#endif
-}
-
 /* Connections that the kernel had completed before the stop are served too. */
 static void empty_backlog(weft_server_ *s)
 {
@@ -189,7 +167,6 @@ static int drain(weft_server_ *s)
 {
     int err = 0;
     if (s->crew) wf_crew_close(s);
-    if (!s->crew || s->listens) stop_completing(s->listener);
     empty_backlog(s);
     close_listener(s);
     if (s->crew) err = wf_crew_stop_listening(s);
