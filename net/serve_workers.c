@@ -20,6 +20,9 @@
  *   - Nobody keeps a place while waiting for a connection. With the listeners
  *     apart, those who have no visitors would keep them from those who do.
  *
+ * At a stop all close their listeners before any tells its connections of it:
+ * see wf_crew_stop_listening.
+ *
  * What another worker has to bring about is waited for in a scope linked to a
  * token, the bell: to ring it takes no memory, and so cannot fail.
  */
@@ -278,8 +281,9 @@ int wf_crew_stop_listening(weft_server_ *s)
     struct wf_crew *c = s->crew;
     lock(c);
     s->listens = false;
-    for (weft_server_ *at = c->servers; at < c->servers + c->size; at++)
-        if (at != s && none_listens(s)) ring(at);
+    if (none_listens(s))
+        for (weft_server_ *at = c->servers; at < c->servers + c->size; at++)
+            ring(at);
     unlock(c);
     return weft_move_on_after(s->opts.linger, wait_none_listens, s, NULL);
 }
@@ -296,12 +300,13 @@ int wf_crew_wait_none_left(weft_server_ *s)
 
 /* ---- the crew ----------------------------------------------------------- */
 
-/* Without a listener of its own it serves what the others hand over. */
+/* Without a listener of its own it serves what the others hand over. Nor does it
+ * want one when the stop has come first. */
 static void listen_too(weft_server_ *s)
 {
     static const weft_listen_opts together = {.reuse_port = true};
     struct wf_crew *c = s->crew;
-    if (!c->many_listen) return;
+    if (!c->many_listen || weft_cancelled()) return;
     bool listens = weft_listen(&s->listener, c->address, &together) == 0;
     lock(c);
     s->listens = listens;

@@ -30,7 +30,8 @@
  *     has to be made for that;
  *   - the locals of the caller (weft/local.h) are seen on its own worker only,
  *     and weft_conn.arg is the same for all;
- *   - max_conns and a stop are for all together;
+ *   - max_conns and a stop are for all together: none tells its connections of
+ *     the stop while another still accepts, for `linger` at most;
  *   - a worker that computes serves nobody meanwhile. The others do; but what
  *     it has been given, and what waits at its listener, waits for it.
  *
