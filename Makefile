@@ -27,14 +27,23 @@ CPU    := $(firstword $(subst -, ,$(TRIPLE)))
 ARCH   := $(patsubst arm64,aarch64,$(patsubst amd64,x86_64,$(CPU)))
 SWITCH ?= $(if $(wildcard runtime/switch_$(ARCH).S),$(ARCH),ucontext)
 POLLER ?= $(if $(findstring linux,$(TRIPLE)),epoll,kqueue)
+SEAM   ?= $(if $(findstring linux,$(TRIPLE)),linux,posix)
+MACH_O := $(or $(findstring darwin,$(TRIPLE)),$(findstring macos,$(TRIPLE)),\
+          $(findstring apple,$(TRIPLE)))
+ifeq ($(SWITCH)$(findstring musl,$(TRIPLE)$(CC)),ucontextmusl)
+$(error musl has no makecontext: there is no SWITCH=ucontext, and '$(ARCH)' \
+        has no runtime/switch_$(ARCH).S)
+endif
 
 # A cross compiler brings its own archiver; CC='ccache gcc' makes one word.
 ifeq ($(origin AR),default)
-AR := $(or $(patsubst %gcc,%ar,$(filter %-gcc,$(CC))),ar)
+AR := $(or $(patsubst %gcc,%ar,$(filter-out musl-gcc,$(filter %-gcc,$(CC)))),\
+      $(patsubst %zig,%zig ar,$(filter zig %/zig,$(firstword $(CC)))),ar)
 endif
 empty  :=
 CCNAME := $(subst =,-,$(subst $(empty) ,_,$(strip $(notdir $(CC)))))
-OUT    := build/$(BUILD)-$(CCNAME)-$(SWITCH)-$(POLLER)
+OUT    := build/$(BUILD)-$(CCNAME)-$(SWITCH)-$(POLLER)$(if \
+          $(filter posix,$(SEAM)),-posix)
 
 # --- flags: a flavour's own come first, the caller's CFLAGS last
 FLAVOUR_release  := -O2 -g
@@ -58,9 +67,9 @@ DEBUGGABLE := $(if $(filter release,$(BUILD)),,-fno-omit-frame-pointer \
               -fstack-protector-strong)
 
 # What not every compiler knows is tried once; $(call takes,-fflag) is the flag
-# or nothing.
-takes   = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null \
-          2>/dev/null && echo '$(1)')
+# or nothing. (There are compilers that put what is for /dev/null elsewhere.)
+takes   = $(shell mkdir -p build && $(CC) -Werror $(1) -x c -c /dev/null \
+          -o build/takes.o 2>/dev/null && echo '$(1)')
 HARDEN := $(call takes,-fstack-clash-protection) \
           $(if $(filter x86_64 i386 i486 i586 i686,$(ARCH)),\
           $(call takes,-fcf-protection=branch))
@@ -71,17 +80,23 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 
 COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -pthread \
           $(HARDEN) $(PREMAP) $(DEBUGGABLE) $(FLAVOUR_$(BUILD)) \
-          $(if $(filter ucontext,$(SWITCH)),-DWF_SWITCH_UCONTEXT) $(CPPFLAGS) $(CFLAGS)
+          $(if $(filter ucontext,$(SWITCH)),-DWF_SWITCH_UCONTEXT) \
+          $(if $(filter posix,$(SEAM)),-DWF_SEAM_POSIX) $(CPPFLAGS) $(CFLAGS)
 LINK    = $(CC) -pthread $(filter -fsanitize=%,$(FLAVOUR_$(BUILD))) \
           $(LINK_ELF) $(CFLAGS) $(LDFLAGS)
-ifeq ($(findstring darwin,$(TRIPLE))$(findstring apple,$(TRIPLE)),)
+ifeq ($(MACH_O),)
 LINK_ELF := -Wl,-z,relro,-z,now,-z,noexecstack
+endif
+# Timers were in a library of their own before glibc 2.34.
+ifneq ($(findstring linux,$(TRIPLE)),)
+SYSLIBS := -lrt
 endif
 
 # --- sources: every .c of a module, less the platform files not chosen
 MODULES  := runtime reactor sync exec net
-PLATFORM := $(wildcard runtime/switch_*.[cS] reactor/poller_*.c)
-CHOSEN   := $(wildcard runtime/switch_$(SWITCH).[cS] \
+PLATFORM := $(wildcard runtime/switch_*.[cS] reactor/poller_*.c) \
+            runtime/os_posix.c
+CHOSEN   := $(wildcard runtime/switch_$(SWITCH).[cS] runtime/os_$(SEAM).c \
                        reactor/poller_$(POLLER).c)
 SRCS := $(filter-out $(PLATFORM),$(wildcard $(MODULES:=/*.c))) $(CHOSEN)
 LIB  := $(OUT)/libweft.a
@@ -116,7 +131,8 @@ $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 .SECONDARY:
 .PHONY: all test suite orders memcheck threads helgrind cases memcases sweep \
         sweep-here stress \
-        check lint bench bench-programs examples install clean help FORCE
+        check lint bench bench-programs test-programs examples install clean \
+        help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
 TOTALS ?=
@@ -218,6 +234,8 @@ bench: ## build all in release and measure; QUICK=1 for a short run
 
 bench-programs: $(BENCH)
 
+test-programs: $(TESTS) $(STRESS) ## the tests, not run
+
 examples: $(EXAMP) ## the examples, as build/examples/NAME
 	@mkdir -p build/examples
 	@for program in $(EXAMP); do \
@@ -233,7 +251,7 @@ install: $(LIB) ## library, headers and weft.pc to DESTDIR and PREFIX
 	version=$$(sed -n 's/^#define WEFT_VERSION *"\(.*\)"/\1/p' \
 	        include/weft.h include/weft/*.h | head -n 1) && \
 	    sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$${version:-0.1.0}|" \
-	        tools/weft.pc.in >$(OUT)/weft.pc
+	        -e 's|@SYSLIBS@|$(SYSLIBS)|' tools/weft.pc.in >$(OUT)/weft.pc
 	install -m 644 $(OUT)/weft.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 
 clean: ## remove what was built
@@ -243,23 +261,25 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /    \1\t/p' Makefile | expand -t 16
 	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|hostile  CC=  SWITCH='
 	@echo '  POLLER=  PREFIX=  DESTDIR=  FILTER=name  RUNNER=program  QUICK=1'
-	@echo '  ORDERS=n  SEED=n  SEEDS=n  STEPS=n  WAKES=n'
+	@echo '  SEAM=linux|posix  ORDERS=n  SEED=n  SEEDS=n  STEPS=n  WAKES=n'
 
 # --- rules
 $(LIB): $(LIB_OBJS) $(OUT)/members
 	@echo '  AR   $@' && rm -f $@ && $(AR) rcs $@ $(LIB_OBJS)
 $(TESTS): %: %.o $(TEST_WITH) $(LIB) $(OUT)/members
 	@echo '  LD   $@' && $(LINK) -o $@ $< $(TEST_WITH) $(ALSO) $(LIB) -lm \
-	    $(LDLIBS)
+	    $(SYSLIBS) $(LDLIBS)
 $(OUT)/tests/test_stress: ALSO = $(STRESS_WITH)
 $(OUT)/tests/test_stress: $(STRESS_WITH)
 $(STRESS): $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(OUT)/members
 	@echo '  LD   $@' && \
-	    $(LINK) -o $@ $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(LDLIBS)
+	    $(LINK) -o $@ $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(SYSLIBS) \
+	    $(LDLIBS)
 $(BENCH): %: %.o $(BENCH_WITH) $(LIB) $(OUT)/members
-	@echo '  LD   $@' && $(LINK) -o $@ $< $(BENCH_WITH) $(LIB) -lm $(LDLIBS)
+	@echo '  LD   $@' && $(LINK) -o $@ $< $(BENCH_WITH) $(LIB) -lm \
+	    $(SYSLIBS) $(LDLIBS)
 $(EXAMP): %: %.o $(LIB) $(OUT)/flags
-	@echo '  LD   $@' && $(LINK) -o $@ $< $(LIB) $(LDLIBS)
+	@echo '  LD   $@' && $(LINK) -o $@ $< $(LIB) $(SYSLIBS) $(LDLIBS)
 $(OUT)/%.o: %.c $(OUT)/flags
 	@echo '  CC   $<' && mkdir -p $(@D) && \
 	    $(COMPILE) $(INCLUDE) -MMD -MP -c -o $@ $<

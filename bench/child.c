@@ -8,11 +8,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+#if defined(__APPLE__)
+#include <mach-o/dyld.h>
+#endif
 
 #include "harness.h"
 
@@ -62,8 +67,13 @@ static void forget(pid_t pid)
 void child_program(char *buf, size_t size, const char *name)
 {
     char self[4096];
+#if defined(__APPLE__)
+    uint32_t room = sizeof self;
+    if (_NSGetExecutablePath(self, &room) != 0) self[0] = '\0';
+#else
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = '\0';
+#endif
     for (int up = 0; up < 2; up++) {
         char *slash = strrchr(self, '/');
         if (slash != NULL) *slash = '\0';
@@ -96,7 +106,9 @@ bool child_can_count(void)
 _Noreturn static void become(const char *program, const char *mode, int core,
                              const char *counts, int log)
 {
+#if defined(__linux__)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
     child_allow_descriptors();
     if (core >= 0) bench_pin(core);
     int null = open("/dev/null", O_RDWR);

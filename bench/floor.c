@@ -14,10 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "address.h"
+#include "system.h"
 
 enum { EVENTS = 256 };
 
@@ -118,7 +118,7 @@ static void serve_conn(const struct epoll_event *e,
 /* One accept for each event: the listener stays ready while more wait. */
 static void accept_one(int listener, const struct floor_server *s)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = bench_accept(listener);
     if (fd < 0) return;
     struct floor_conn *c = calloc(1, s->conn_size);
     if (c == NULL) {
@@ -137,8 +137,7 @@ static int listen_on(const char *address)
     socklen_t len = sizeof bound;
     int on = 1;
     if (address_parse(address, &a) < 0) return -1;
-    int fd =
-        socket(a.to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = bench_socket(a.to.ss_family);
     if (fd < 0) return -1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "floor.h"
+#include "system.h"
 
 struct http_conn {
     struct floor_conn base;
@@ -74,7 +75,7 @@ static void refresh_date(void)
     struct timespec now;
     struct tm tm;
     char date[40];
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    clock_gettime(BENCH_CLOCK_TICK, &now);
     if (now.tv_sec == shown || gmtime_r(&now.tv_sec, &tm) == NULL) return;
     shown = now.tv_sec;
     size_t n = strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);

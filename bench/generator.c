@@ -16,12 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "harness.h"
 #include "histogram.h"
 #include "reply.h"
+#include "system.h"
 
 enum {
     MAX_CONNS = 100000,
@@ -182,10 +182,12 @@ static void choose_source(struct load *l, int fd)
     if (!l->o->churn || to->sin_family != AF_INET) return;
     if (ntohl(to->sin_addr.s_addr) >> 24 != 127) return;
 
-    int on = 1;
     l->source = (l->source + 1) % 200;
     from.sin_addr.s_addr = htonl(0x7f000001 + l->source);
+#ifdef IP_BIND_ADDRESS_NO_PORT
+    int on = 1;
     (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+#endif
     (void)bind(fd, (const void *)&from, sizeof from);
 }
 
@@ -197,8 +199,7 @@ static void open_conn(struct load *l, struct conn *c)
 {
     const struct address *a = &l->o->address;
     int on = 1;
-    int fd =
-        socket(a->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = bench_socket(a->to.ss_family);
     if (fd < 0) goto failed;
     choose_source(l, fd);
     if (!l->o->churn) {

@@ -21,7 +21,9 @@ static struct {
     bool quick;
     bool failed;
     FILE *json;
+#if defined(__linux__)
     cpu_set_t cores; /* those the process was given, before any pinning */
+#endif
 } bench;
 
 /* ---- clocks and processes ------------------------------------------------ */
@@ -78,11 +80,13 @@ static int64_t schedstat_of_threads(pid_t pid)
  */
 int64_t bench_process_cpu(pid_t pid)
 {
+#if !defined(__APPLE__)
     clockid_t clock;
     if (clock_getcpuclockid(pid, &clock) == 0) {
         int64_t ns = read_clock(clock);
         if (ns >= 0) return ns;
     }
+#endif
     return schedstat_of_threads(pid);
 }
 
@@ -123,6 +127,7 @@ int64_t bench_mapping_count(pid_t pid)
 
 /* ---- cores --------------------------------------------------------------- */
 
+#if defined(__linux__)
 unsigned bench_core_count(void)
 {
     int count = CPU_COUNT(&bench.cores);
@@ -152,6 +157,39 @@ void bench_unpin(void)
     (void)sched_setaffinity(0, sizeof bench.cores, &bench.cores);
 }
 
+static void find_cores(void)
+{
+    if (sched_getaffinity(0, sizeof bench.cores, &bench.cores) == 0) return;
+    CPU_ZERO(&bench.cores);
+    CPU_SET(0, &bench.cores);
+}
+#else
+/* Threads go where the system puts them. */
+unsigned bench_core_count(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+int bench_core(unsigned i)
+{
+    return (int)(i % bench_core_count());
+}
+
+void bench_pin(int core)
+{
+    (void)core;
+}
+
+void bench_unpin(void)
+{
+}
+
+static void find_cores(void)
+{
+}
+#endif
+
 /* ---- begin, end, remarks ------------------------------------------------- */
 
 const char *bench_option(const char *name)
@@ -178,10 +216,7 @@ void bench_begin(const char *name, int argc, char **argv)
     bench.name = name;
     bench.argc = argc;
     bench.argv = argv;
-    if (sched_getaffinity(0, sizeof bench.cores, &bench.cores) != 0) {
-        CPU_ZERO(&bench.cores);
-        CPU_SET(0, &bench.cores);
-    }
+    find_cores();
 
     const char *quick = getenv("QUICK");
     bench.quick = flag_given("--quick") || (quick != NULL && quick[0] != '\0' &&

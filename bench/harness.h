@@ -120,7 +120,7 @@ unsigned bench_core_count(void);
 int bench_core(unsigned i);
 
 /** Puts the calling thread on that core, or on any again. Nothing happens with
- *  only one. */
+ *  only one, nor on systems other than Linux. */
 void bench_pin(int core);
 void bench_unpin(void);
 

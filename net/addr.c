@@ -26,6 +26,12 @@ static int parse_port(const char *text, in_port_t *ret_port)
     return 0;
 }
 
+#if defined(__linux__)
+enum { HAS_ABSTRACT = 1 };
+#else
+enum { HAS_ABSTRACT = 0 };
+#endif
+
 /* A path ends in a 0. One that begins with @ is in the abstract namespace,
  * where the length counts and no 0 ends it. */
 static int parse_unix(weft_addr *a, const char *path)
@@ -34,6 +40,7 @@ static int parse_unix(weft_addr *a, const char *path)
     bool abstract = path[0] == '@';
     size_t len = strlen(path), room = sizeof un->sun_path;
     if (len == 0 || (abstract && len == 1)) return -EINVAL;
+    if (abstract && !HAS_ABSTRACT) return -ENOTSUP;
     if (abstract ? len > room : len >= room) return -ENAMETOOLONG;
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path, len);
@@ -93,6 +100,10 @@ int weft_addr_parse(weft_addr *a, const char *text)
     if (err == -ENAMETOOLONG)
         return weft_fail_at(err, NULL, 0,
                             "address %.40s...: the path is too long", text);
+    if (err == -ENOTSUP)
+        return weft_fail_at(err, NULL, 0,
+                            "address %.60s: there are none without a file here",
+                            text);
     if (err < 0)
         return weft_fail_at(
             err, NULL, 0,
@@ -111,7 +122,7 @@ static void format_unix(const weft_addr *a, char *buf, size_t len)
                       : 0;
     if (path == 0)
         snprintf(buf, len, "unix:");
-    else if (un->sun_path[0] == 0)
+    else if (HAS_ABSTRACT && un->sun_path[0] == 0)
         snprintf(buf, len, "unix:@%.*s", (int)path - 1, un->sun_path + 1);
     else
         snprintf(buf, len, "unix:%.*s", (int)path, un->sun_path);

@@ -344,6 +344,13 @@ static bool is_on(weft_fd fd, int level, int option)
     return weft_getsockopt(fd, level, option, &on, &len) == 0 && on;
 }
 
+/* Elsewhere one of the listeners at an address gets all the connections. */
+#if defined(__linux__)
+enum { KERNEL_DEALS = 1 };
+#else
+enum { KERNEL_DEALS = 0 };
+#endif
+
 /* May there be more listeners at its address, which are made like it? */
 static bool is_shared(weft_fd listener, char *ret_address, size_t size)
 {
@@ -354,7 +361,7 @@ static bool is_shared(weft_fd listener, char *ret_address, size_t size)
         is_on(listener, IPPROTO_IPV6, IPV6_V6ONLY))
         return false;
     (void)weft_addr_format(&at, ret_address, size);
-    return is_on(listener, SOL_SOCKET, SO_REUSEPORT);
+    return KERNEL_DEALS && is_on(listener, SOL_SOCKET, SO_REUSEPORT);
 }
 
 static void fill(struct wf_crew *c, const weft_server_ *like, unsigned size)

@@ -44,10 +44,10 @@ int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd)
 
 bool wf_fd_is_local(int fd)
 {
-    int domain = AF_UNIX;
-    socklen_t len = sizeof domain;
-    (void)wf_os_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
-    return domain == AF_UNIX;
+    struct sockaddr_storage at = {.ss_family = AF_UNIX};
+    socklen_t len = sizeof at;
+    (void)wf_os_getsockname(fd, (struct sockaddr *)&at, &len);
+    return at.ss_family == AF_UNIX;
 }
 
 static int kind_of(int fd)
@@ -65,10 +65,9 @@ static int kind_of(int fd)
     if (err < 0) return err;
     if (value != SOCK_STREAM && value != SOCK_SEQPACKET) return WF_FD_DATAGRAM;
     bool local = value == SOCK_SEQPACKET || wf_fd_is_local(fd);
-    len = sizeof value;
-    err = wf_os_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &len);
-    if (err < 0) return err;
-    return value ? WF_FD_LISTENER : local ? WF_FD_LOCAL : WF_FD_STREAM;
+    int listening = wf_os_is_listening(fd);
+    if (listening < 0) return listening;
+    return listening ? WF_FD_LISTENER : local ? WF_FD_LOCAL : WF_FD_STREAM;
 }
 
 int weft_fd_adopt(int fd, weft_fd *ret_fd)
@@ -84,6 +83,7 @@ int weft_fd_adopt(int fd, weft_fd *ret_fd)
             int err = wf_os_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
             if (err < 0) return err;
         }
+        wf_os_quiet(fd);
     }
     int err = wf_fd_open(fd, (enum wf_fd_kind)kind, ret_fd);
     if (err < 0) return err;
@@ -283,7 +283,7 @@ ssize_t weft_try_write(weft_fd fd, const void *buf, size_t len)
 ssize_t weft_writev(weft_fd fd, const struct iovec *iov, int count)
 {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
-                         .msg_iovlen = (size_t)count};
+                         .msg_iovlen = (__typeof__(msg.msg_iovlen))count};
     uintptr_t ticket = 0;
     int err;
     struct wf_fd *e = enter(fd, &err);
@@ -337,7 +337,8 @@ static int ready_now(int fd, unsigned want)
                          (want & WF_OUT ? POLLOUT : 0));
     int n = wf_os_poll(&ask, 1, 0);
     if (n <= 0) return n;
-    if (ask.revents & POLLNVAL) return -EBADF;
+    /* There are devices that poll does not know. */
+    if (ask.revents & POLLNVAL) return wf_os_is_open(fd) ? 0 : -EBADF;
     bool gone = ask.revents & (POLLHUP | POLLERR);
     unsigned ready = (ask.revents & POLLIN || gone ? WF_IN : 0u) |
                      (ask.revents & POLLOUT || gone ? WF_OUT : 0u) |

@@ -26,7 +26,7 @@ static int no_run(const char *call)
 
 static enum wf_fd_kind kind_of(int family, int type)
 {
-    type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    type &= ~WF_SOCK_FLAGS;
     if (type == SOCK_SEQPACKET) return WF_FD_LOCAL;
     if (type != SOCK_STREAM) return WF_FD_DATAGRAM;
     return family == AF_INET || family == AF_INET6 ? WF_FD_STREAM : WF_FD_LOCAL;
@@ -35,8 +35,7 @@ static enum wf_fd_kind kind_of(int family, int type)
 int weft_socket(int family, int type, int protocol, weft_fd *ret_fd)
 {
     if (!wf_reactor) return no_run("weft_socket");
-    int fd =
-        wf_os_socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    int fd = wf_os_socket(family, type, protocol);
     if (fd < 0) return fd;
     int err = wf_fd_open(fd, kind_of(family, type), ret_fd);
     if (err < 0) wf_os_close(fd);
@@ -47,8 +46,7 @@ int weft_socketpair(int family, int type, weft_fd ret_pair[2])
 {
     if (!wf_reactor) return no_run("weft_socketpair");
     int fds[2];
-    int err =
-        wf_os_socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, fds);
+    int err = wf_os_socketpair(family, type, fds);
     if (err < 0) return err;
     enum wf_fd_kind kind = kind_of(family, type);
     err = wf_fd_open(fds[0], kind, &ret_pair[0]);
@@ -94,7 +92,9 @@ static bool of_the_peer(int err)
     case ENETDOWN:
     case ENOPROTOOPT:
     case EHOSTDOWN:
+#ifdef ENONET
     case ENONET:
+#endif
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
@@ -174,8 +174,14 @@ int weft_connect(weft_fd fd, const struct sockaddr *sa, socklen_t len)
     struct wf_fd *e = wf_fd_of(fd);
     if (!e) return -EBADF;
     err = wf_os_connect(e->number, sa, len);
-    /* A Unix listener whose backlog is full says EAGAIN and can't be waited
-     * for; the caller may try again. */
+    /* It had a name, and was taken for a listener when it was adopted. */
+    if (e->kind == WF_FD_LISTENER && (err == 0 || err == -EINPROGRESS)) {
+        wf_fd_unregister(e);
+        e->kind = e->local ? WF_FD_LOCAL : WF_FD_STREAM;
+        e->ready = WF_IN | WF_OUT;
+    }
+    /* A Unix listener whose backlog is full says EAGAIN (or refuses, on BSD)
+     * and can't be waited for; the caller may try again. */
     if (err != -EINPROGRESS) return err;
 
     e->ready = 0;
@@ -192,6 +198,7 @@ int weft_connect(weft_fd fd, const struct sockaddr *sa, socklen_t len)
         size = sizeof peer;
         err = wf_os_getpeername(e->number, (struct sockaddr *)&peer, &size);
         if (err == 0) return 0;
+        if (err == -EINVAL) return -ECONNRESET; /* BSD: both ways are shut */
         if (err != -ENOTCONN) return err;
     }
 }
@@ -202,10 +209,10 @@ void weft_remove_stale(const struct sockaddr *sa, socklen_t len)
     struct stat st;
     if (sa->sa_family != AF_UNIX || un->sun_path[0] == 0) return;
     if (wf_os_lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode)) return;
-    int probe =
-        wf_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    /* Refused where nobody has it. Of the other type it is never taken for a
+     * connection, nor refused for a full queue. */
+    int probe = wf_os_socket(AF_UNIX, SOCK_DGRAM, 0);
     if (probe < 0) return;
-    /* Nobody listens where a connection is refused. */
     if (wf_os_connect(probe, sa, len) == -ECONNREFUSED)
         (void)wf_os_unlink(un->sun_path);
     wf_os_close(probe);

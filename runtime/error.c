@@ -141,6 +141,9 @@ static const char *text_of(int number)
 #if defined(__GLIBC__)
     static __thread char unknown[48];
     return strerror_r(number, unknown, sizeof unknown);
+#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) ||     \
+    defined(__OpenBSD__) /* where it writes to what all threads share */
+    return number < sys_nerr ? sys_errlist[number] : "unknown error";
 #else
     return strerror(number);
 #endif

@@ -27,6 +27,7 @@ static bool counts; /* atomic */
 static void in_child(void)
 {
     wf_generation++;
+    wf_os_forked();
     lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     for (int i = 0; i < count; i++)
         watchers[i]();

@@ -25,12 +25,18 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* What not every system has: one file of it for each choice. */
+#if defined(__linux__) && !defined(WF_SEAM_POSIX)
+#include "runtime/os_linux.h"
+#else
+#include "runtime/os_posix.h"
+#endif
 
 #ifndef POLLRDHUP
 #define POLLRDHUP 0 /* half a hang-up is not told here */
@@ -82,7 +88,7 @@ static inline int wf_hostile(enum wf_call call)
 static inline size_t wf_hostile_cut(enum wf_call call, size_t len)
 {
     (void)call;
-    return len;
+    return wf_sys_most(len);
 }
 #endif
 
@@ -110,6 +116,11 @@ void wf_shared_free(void *p, size_t bytes); /* by this */
 void *wf_map(size_t bytes); /* address space, unreserved; NULL: none left */
 void wf_unmap(void *p, size_t bytes);
 
+static inline size_t wf_os_page(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+/* One of the WF_ADVICE_ of the system. */
 static inline int wf_os_madvise(void *p, size_t bytes, int advice)
 {
     WF_OS_CALL(WF_CALL_MADVISE, madvise(p, bytes, advice));
@@ -139,7 +150,11 @@ static inline void wf_os_give_way(void)
     (void)sched_yield();
 }
 
-/* Has each child of a fork call fn. */
+/* Has each child of a fork call fn, and there first of all wf_os_forked. */
+static inline void wf_os_forked(void)
+{
+    wf_sys_forked();
+}
 static inline int wf_os_at_fork(void (*fn)(void))
 {
     int refused = wf_hostile(WF_CALL_ALLOC);
@@ -205,19 +220,18 @@ static inline ssize_t wf_os_sendmsg(int fd, const struct msghdr *m, int flags)
     WF_OS_CALL(WF_CALL_SEND, sendmsg(fd, m, flags));
 }
 
-/* Sockets. */
+/* Sockets: closed on exec, not blocking. */
 static inline int wf_os_socket(int family, int type, int protocol)
 {
-    WF_OS_CALL(WF_CALL_SOCKET, socket(family, type, protocol));
+    WF_OS_CALL(WF_CALL_SOCKET, wf_sys_socket(family, type, protocol));
 }
 static inline int wf_os_socketpair(int family, int type, int fds[2])
 {
-    WF_OS_CALL(WF_CALL_SOCKET, socketpair(family, type, 0, fds));
+    WF_OS_CALL(WF_CALL_SOCKET, wf_sys_socketpair(family, type, fds));
 }
 static inline int wf_os_accept(int fd, struct sockaddr *sa, socklen_t *len)
 {
-    WF_OS_CALL(WF_CALL_ACCEPT,
-               accept4(fd, sa, len, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    WF_OS_CALL(WF_CALL_ACCEPT, wf_sys_accept(fd, sa, len));
 }
 /* An interrupted connect goes on by itself: it must not be repeated. */
 static inline int wf_os_connect(int fd, const struct sockaddr *sa,
@@ -250,6 +264,10 @@ static inline int wf_os_getsockopt(int fd, int level, int name, void *val,
 {
     WF_OS_CALL(WF_CALL_SOCKOPT, getsockopt(fd, level, name, val, len));
 }
+static inline int wf_os_is_listening(int fd)
+{
+    WF_OS_CALL(WF_CALL_SOCKOPT, wf_sys_is_listening(fd));
+}
 static inline int wf_os_getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 {
     WF_OS_CALL(WF_CALL_SOCKOPT, getsockname(fd, sa, len));
@@ -274,14 +292,20 @@ static inline int wf_os_lstat(const char *path, struct stat *st)
 }
 static inline int wf_os_pipe(int fds[2])
 {
-    WF_OS_CALL(WF_CALL_SOCKET, pipe2(fds, O_CLOEXEC | O_NONBLOCK));
+    WF_OS_CALL(WF_CALL_SOCKET, wf_sys_pipe(fds));
+}
+/* Of one that was made elsewhere: no SIGPIPE, where that is a thing of the
+ * descriptor. */
+static inline void wf_os_quiet(int fd)
+{
+    wf_sys_quiet(fd);
 }
 /* Whether the number is that of a descriptor: never refused. */
 static inline bool wf_os_is_open(int fd)
 {
     return fcntl(fd, F_GETFD) >= 0;
 }
-/* Closed on Linux even when interrupted: never repeated, never refused. */
+/* Closed even when interrupted: never repeated, never refused. */
 static inline void wf_os_close(int fd)
 {
     (void)close(fd);
@@ -362,12 +386,7 @@ static inline bool wf_os_sighold(int signo, sigset_t *before)
 static inline void wf_os_sigunhold(int signo, const sigset_t *before,
                                    bool discard)
 {
-    sigset_t only;
-    struct timespec none = {0, 0};
-    (void)sigemptyset(&only);
-    (void)sigaddset(&only, signo);
-    while (discard && sigtimedwait(&only, NULL, &none) < 0 && errno == EINTR)
-        continue;
+    if (discard) wf_sys_sigdiscard(signo);
     (void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 /* Holds all of them back. */
@@ -395,27 +414,21 @@ static inline int wf_os_sigaltstack(const stack_t *now, stack_t *old)
     WF_OS_CALL(WF_CALL_SIGNAL, sigaltstack(now, old));
 }
 
-/* A timer that sends a signal to this thread, over and over once it is set. */
-#ifndef sigev_notify_thread_id
-#define sigev_notify_thread_id _sigev_un._tid
-#endif
-static inline int wf_os_timer_open(timer_t *ret_timer, int signo)
+/* A timer that sends a signal to this thread, over and over. It stays where it
+ * is. */
+static inline int wf_os_timer_open(wf_os_timer *ret_timer, int signo,
+                                   int64_t every_ns)
 {
-    struct sigevent to = {.sigev_notify = SIGEV_THREAD_ID,
-                          .sigev_signo = signo};
-    to.sigev_notify_thread_id = gettid();
-    WF_OS_CALL(WF_CALL_SIGNAL, timer_create(CLOCK_MONOTONIC, &to, ret_timer));
+    WF_OS_CALL(WF_CALL_SIGNAL, wf_sys_timer_open(ret_timer, signo, every_ns));
 }
-static inline void wf_os_timer_set(timer_t timer, int64_t every_ns)
+static inline void wf_os_timer_close(wf_os_timer *timer)
 {
-    struct timespec every = {.tv_sec = every_ns / 1000000000,
-                             .tv_nsec = every_ns % 1000000000};
-    const struct itimerspec spec = {every, every};
-    (void)timer_settime(timer, 0, &spec, NULL);
+    wf_sys_timer_close(timer);
 }
-static inline void wf_os_timer_close(timer_t timer)
+/* The signal that is weft's own. */
+static inline int wf_os_own_signal(void)
 {
-    (void)timer_delete(timer);
+    return wf_sys_own_signal();
 }
 
 /* Child processes. `file` is searched for in PATH unless it has a slash. */
@@ -427,7 +440,9 @@ static inline int wf_os_spawn(pid_t *ret_pid, const char *file,
     int refused = wf_hostile(WF_CALL_SPAWN);
     if (refused < 0 && refused != -EINTR) return refused;
     int kept = errno;
+    wf_sys_spawn_begin();
     int err = posix_spawnp(ret_pid, file, actions, how, argv, env);
+    wf_sys_spawn_end();
     errno = kept;
     return -err;
 }
@@ -448,11 +463,7 @@ static inline int wf_os_spawn_in(posix_spawn_file_actions_t *actions,
 /* A descriptor, closed on exec, that can be read when the process has ended. */
 static inline int wf_os_pidfd(pid_t pid)
 {
-#ifdef SYS_pidfd_open
-    WF_OS_CALL(WF_CALL_PIDFD, (int)syscall(SYS_pidfd_open, pid, 0));
-#else
-    return pid > 0 ? -ENOSYS : -EINVAL;
-#endif
+    WF_OS_CALL(WF_CALL_PIDFD, wf_sys_pidfd(pid));
 }
 /* Looks at or reaps a child, and sends a signal: never refused. */
 static inline int wf_os_waitid(pid_t pid, siginfo_t *ret_info, int flags)

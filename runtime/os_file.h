@@ -9,9 +9,6 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#if defined(__linux__)
-#include <sys/sendfile.h>
-#endif
 
 #include "runtime/os.h"
 
@@ -47,14 +44,8 @@ static inline ssize_t wf_os_pwrite(int fd, const void *buf, size_t len,
 static inline ssize_t wf_os_pread_cached(int fd, void *buf, size_t len,
                                          int64_t at)
 {
-#ifdef RWF_NOWAIT
-    const struct iovec iov = {buf, wf_hostile_cut(WF_CALL_READ, len)};
-    WF_OS_CALL(WF_CALL_READ,
-               preadv2(fd, &iov, 1, at < 0 ? -1 : (off_t)at, RWF_NOWAIT));
-#else
-    (void)fd, (void)buf, (void)len, (void)at;
-    return -ENOSYS;
-#endif
+    len = wf_hostile_cut(WF_CALL_READ, len);
+    WF_OS_CALL(WF_CALL_READ, wf_sys_pread_cached(fd, buf, len, at));
 }
 /* Where the next read or write is; negative if that cannot be said. */
 static inline int64_t wf_os_position(int fd)
@@ -67,27 +58,17 @@ static inline int64_t wf_os_position(int fd)
 /* To a socket or a pipe, which says EAGAIN when it is full. */
 static inline ssize_t wf_os_sendfile(int to, int from, int64_t at, size_t len)
 {
-#if defined(__linux__)
-    off_t offset = (off_t)at;
     len = wf_hostile_cut(WF_CALL_SEND, len);
-    WF_OS_CALL(WF_CALL_SEND, sendfile(to, from, &offset, len));
-#else
-    (void)to, (void)from, (void)at, (void)len;
-    return -ENOSYS;
-#endif
+    WF_OS_CALL(WF_CALL_SEND, wf_sys_sendfile(to, from, at, len));
 }
 
 static inline int wf_os_fsync(int fd)
 {
-    WF_OS_CALL(WF_CALL_FILE, fsync(fd));
+    WF_OS_CALL(WF_CALL_FILE, wf_sys_sync(fd));
 }
 static inline int wf_os_fdatasync(int fd)
 {
-#if defined(__APPLE__)
-    WF_OS_CALL(WF_CALL_FILE, fsync(fd));
-#else
-    WF_OS_CALL(WF_CALL_FILE, fdatasync(fd));
-#endif
+    WF_OS_CALL(WF_CALL_FILE, wf_sys_datasync(fd));
 }
 static inline int wf_os_ftruncate(int fd, int64_t size)
 {

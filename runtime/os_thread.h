@@ -23,6 +23,8 @@ static inline int wf_os_thread_start(pthread_t *ret_thread, size_t stack_bytes,
     pthread_attr_t attr;
     int err = pthread_attr_init(&attr);
     if (err != 0) return -err;
+    size_t page = wf_os_page(); /* not every system takes parts of one */
+    stack_bytes = (stack_bytes + page - 1) / page * page;
     err = pthread_attr_setstacksize(&attr, stack_bytes);
     sigset_t mask, before;
     (void)sigfillset(&mask);
@@ -39,7 +41,9 @@ static inline void wf_os_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attr;
     (void)pthread_condattr_init(&attr);
+#if !defined(__APPLE__) /* whose waits can be told how long instead */
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+#endif
     (void)pthread_cond_init(cond, &attr);
     (void)pthread_condattr_destroy(&attr);
 }
@@ -48,20 +52,27 @@ static inline void wf_os_cond_init(pthread_cond_t *cond)
 static inline bool wf_os_cond_wait_until(pthread_cond_t *cond,
                                          pthread_mutex_t *lock, int64_t when)
 {
-    const struct timespec at = {.tv_sec = when / 1000000000,
-                                .tv_nsec = when % 1000000000};
+#if defined(__APPLE__)
+    when -= wf_os_clock();
+    if (when <= 0) return true;
+#endif
+    const struct timespec at = {.tv_sec = (time_t)(when / 1000000000),
+                                .tv_nsec = (long)(when % 1000000000)};
     wf_note_libc_begin();
+#if defined(__APPLE__)
+    int err = pthread_cond_timedwait_relative_np(cond, lock, &at);
+#else
     int err = pthread_cond_timedwait(cond, lock, &at);
+#endif
     wf_note_libc_end();
     return err == ETIMEDOUT;
 }
 /* How many cores this process may use. */
 static inline unsigned wf_os_cores(void)
 {
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
-    long online = n > 0 ? n : sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (unsigned)online : 1;
+    long n = wf_sys_cores();
+    if (n <= 0) n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (unsigned)n : 1;
 }
 
 #endif

@@ -25,12 +25,7 @@
 #include "runtime/assert.h"
 #include "runtime/os.h"
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-
 enum {
-    PAGE = 4096,
     COLOURS = 16, /* of a cache line each: a quarter of the page in use */
     LINE = 64,
     SLAB_MIN = 16, /* stacks */
@@ -58,16 +53,18 @@ static size_t slab_bytes(size_t count)
 static size_t pages(size_t bytes)
 {
     if (bytes > LARGEST) bytes = LARGEST;
-    return (bytes + PAGE - 1) / PAGE * PAGE;
+    size_t page = wf_os_page();
+    return (bytes + page - 1) / page * page;
 }
 
 void wf_stack_pool_init(struct wf_stack_pool *p, size_t usable, size_t guard)
 {
     *p = (struct wf_stack_pool){.usable = pages(usable), .guard = pages(guard)};
     p->stride = p->usable + p->guard;
-    if (p->stride / PAGE % 2 == 0) {
-        p->guard += PAGE;
-        p->stride += PAGE;
+    size_t page = wf_os_page();
+    if (p->stride / page % 2 == 0) {
+        p->guard += page;
+        p->stride += page;
     }
     p->per_slab = SLAB_MIN;
 }
@@ -99,16 +96,17 @@ static bool guards_hold(void)
     if (answer) return answer > 0;
 
     int fds[2];
-    char *page = wf_map(PAGE);
+    size_t bytes = wf_os_page();
+    char *page = wf_map(bytes);
     if (!page) return false;
     answer = -1;
-    if (wf_os_madvise(page, PAGE, MADV_GUARD_INSTALL) == 0 &&
+    if (wf_os_madvise(page, bytes, WF_ADVICE_GUARD) == 0 &&
         wf_os_pipe(fds) == 0) {
         if (wf_os_write(fds[1], page, 1) == -EFAULT) answer = 1;
         wf_os_close(fds[0]);
         wf_os_close(fds[1]);
     }
-    wf_unmap(page, PAGE);
+    wf_unmap(page, bytes);
     __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
     return answer > 0;
 }
@@ -118,7 +116,7 @@ static void lay_guard(struct wf_stack_pool *p, char *low)
     char *guard = low - p->guard;
     if (p->guard == 0) return;
     if (guards_hold() &&
-        wf_os_madvise(guard, p->guard, MADV_GUARD_INSTALL) == 0)
+        wf_os_madvise(guard, p->guard, WF_ADVICE_GUARD) == 0)
         return;
     if (wf_os_mprotect(guard, p->guard, PROT_NONE) == 0) return;
     if (p->unguarded++ == 0) {
@@ -158,7 +156,7 @@ static int add_slab(struct wf_stack_pool *p)
         return -ENOMEM;
     }
     /* Huge pages would make each stack resident as a whole. */
-    (void)wf_os_madvise(map, bytes, MADV_NOHUGEPAGE);
+    (void)wf_os_madvise(map, bytes, WF_ADVICE_SMALL_PAGES);
     *s = (struct wf_slab){p->slabs, map, bytes, count, 0};
     p->slabs = s;
     p->total += count;
@@ -223,7 +221,7 @@ void wf_stack_pool_trim(struct wf_stack_pool *p, int64_t now)
     for (int i = 0; i < TRIM_AT_ONCE; i++) {
         if (p->free_count - p->clean <= keep) return;
         struct wf_stack *s = p->free[p->clean++];
-        (void)wf_os_madvise(s->low, p->usable, MADV_DONTNEED);
+        (void)wf_os_madvise(s->low, p->usable, WF_ADVICE_DROP);
     }
 }
 

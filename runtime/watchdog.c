@@ -55,7 +55,7 @@ struct suspect {
 static __thread struct {
     int64_t limit; /* 0: nobody is watched */
     bool live, was_blocked;
-    timer_t timer;
+    wf_os_timer timer;
     struct look last;
     int64_t since; /* the first look that was like this one */
     unsigned same; /* looks after that one */
@@ -89,11 +89,6 @@ static const char nobody_else[] =
     "loops, and leave what blocks to another thread";
 
 /* ---- live --------------------------------------------------------------- */
-
-static int signal_number(void)
-{
-    return SIGRTMAX - 3;
-}
 
 static struct look look(void)
 {
@@ -150,7 +145,7 @@ static int take_handler(void)
     int err = 0;
     (void)pthread_mutex_lock(&handler_lock);
     if (handler_users == 0)
-        err = wf_os_sigaction(signal_number(), &act, &before);
+        err = wf_os_sigaction(wf_os_own_signal(), &act, &before);
     if (err == 0) handler_users++;
     (void)pthread_mutex_unlock(&handler_lock);
     return err;
@@ -159,7 +154,7 @@ static int take_handler(void)
 static void give_handler_back(void)
 {
     (void)pthread_mutex_lock(&handler_lock);
-    if (--handler_users == 0) wf_os_sigrestore(signal_number(), &before);
+    if (--handler_users == 0) wf_os_sigrestore(wf_os_own_signal(), &before);
     (void)pthread_mutex_unlock(&handler_lock);
 }
 
@@ -176,14 +171,13 @@ static int start_timer(int64_t limit)
 #endif
     int err = take_handler();
     if (err < 0) return err;
-    err = wf_os_timer_open(&watch.timer, signal_number());
+    err = wf_os_timer_open(&watch.timer, wf_os_own_signal(), every);
     if (err < 0) {
         give_handler_back();
         return err;
     }
-    watch.was_blocked = wf_os_sigblock(signal_number(), false);
+    watch.was_blocked = wf_os_sigblock(wf_os_own_signal(), false);
     watch.live = true;
-    wf_os_timer_set(watch.timer, every);
     return 0;
 }
 
@@ -206,10 +200,10 @@ void wf_watchdog_close(void)
     watch.limit = 0;
     if (!watch.live) return;
     sigset_t mask;
-    (void)wf_os_sighold(signal_number(), &mask);
-    wf_os_timer_close(watch.timer);
-    wf_os_sigunhold(signal_number(), &mask, true);
-    (void)wf_os_sigblock(signal_number(), watch.was_blocked);
+    (void)wf_os_sighold(wf_os_own_signal(), &mask);
+    wf_os_timer_close(&watch.timer);
+    wf_os_sigunhold(wf_os_own_signal(), &mask, true);
+    (void)wf_os_sigblock(wf_os_own_signal(), watch.was_blocked);
     give_handler_back();
     watch.live = false;
 }

@@ -36,4 +36,11 @@ bool valgrind_is_watching(void);
  * became of the child, and returns before the program is executed. */
 bool vfork_is_a_fork(void);
 
+/* Does the kernel refuse memory beyond it? */
+#if defined(__APPLE__)
+enum { RLIMIT_AS_HOLDS = 0 };
+#else
+enum { RLIMIT_AS_HOLDS = 1 };
+#endif
+
 #endif

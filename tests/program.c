@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "system.h"
 
 enum { WORDS = 32 };
 
@@ -20,8 +21,7 @@ static void find_program(const char *name, char *path, size_t size)
     const char *dir = getenv("EXAMPLES");
     char self[2048];
     if (!dir) {
-        ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-        self[n > 0 ? n : 0] = 0;
+        system_program(self, sizeof self);
         for (int up = 0; up < 2; up++) {
             char *slash = strrchr(self, '/');
             if (slash) *slash = 0;
@@ -48,7 +48,7 @@ void start_program(struct program *p, const char *name, char **arguments)
     argv[n] = NULL;
 
     *p = (struct program){.pid = -1};
-    CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
+    system_pipe(ends);
     (void)fflush(NULL);
     p->pid = fork();
     CHECK(p->pid >= 0);

@@ -3,12 +3,19 @@
 #include <weft/addr.h>
 
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
 #include "harness.h"
+
+#if defined(__linux__)
+enum { HAS_ABSTRACT = 1 };
+#else
+enum { HAS_ABSTRACT = 0 };
+#endif
 
 static const char *again(const weft_addr *a)
 {
@@ -33,7 +40,7 @@ TEST_PLAIN(a_text_comes_back_as_it_was)
         "unix:/tmp/with space:and:colons",
         "unix:@abstract",
     };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    for (size_t i = 0; i < sizeof texts / sizeof *texts - !HAS_ABSTRACT; i++) {
         weft_addr a;
         memset(&a, 0x5a, sizeof a);
         int err = weft_addr_parse(&a, texts[i]);
@@ -98,7 +105,12 @@ TEST_PLAIN(an_address_is_the_sockaddr_that_the_kernel_wants)
     CHECK_STR(un->sun_path, "/run/x");
     CHECK_EQ(weft_addr_port(&a), 0);
 
-    CHECK_EQ(weft_addr_parse(&a, "unix:@name"), 0);
+    int err = weft_addr_parse(&a, "unix:@name");
+    if (!HAS_ABSTRACT) {
+        CHECK_EQ(err, -ENOTSUP);
+        return;
+    }
+    CHECK_EQ(err, 0);
     CHECK_EQ(un->sun_path[0], 0);
     CHECK_EQ(memcmp(un->sun_path + 1, "name", 4), 0);
     CHECK_EQ(a.len, offsetof(struct sockaddr_un, sun_path) + 5);
@@ -107,9 +119,11 @@ TEST_PLAIN(an_address_is_the_sockaddr_that_the_kernel_wants)
 TEST_PLAIN(a_scope_of_a_link_local_address_is_an_interface)
 {
     weft_addr a;
-    CHECK_EQ(weft_addr_parse(&a, "[fe80::1%lo]:80"), 0);
+    const char *text = if_nametoindex("lo") ? "[fe80::1%lo]:80"
+                                            : "[fe80::1%lo0]:80";
+    CHECK_EQ(weft_addr_parse(&a, text), 0);
     CHECK(((struct sockaddr_in6 *)&a.sa)->sin6_scope_id != 0);
-    CHECK_STR(again(&a), "[fe80::1%lo]:80");
+    CHECK_STR(again(&a), text);
     CHECK_EQ(weft_addr_parse(&a, "[fe80::1%no-such-interface]:80"), -EINVAL);
     CHECK_EQ(weft_addr_parse(&a, "[fe80::1%]:80"), -EINVAL);
 }
@@ -187,21 +201,24 @@ TEST_PLAIN(texts_of_any_length_are_refused_in_peace)
     }
 }
 
+/* 107 on Linux. */
+enum { MOST = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
+
 TEST_PLAIN(a_unix_path_has_at_most_107_octets)
 {
     char text[200] = "unix:";
     weft_addr a;
-    memset(text + 5, 'p', 107);
-    text[5 + 107] = '\0';
+    memset(text + 5, 'p', MOST);
+    text[5 + MOST] = '\0';
     CHECK_EQ(weft_addr_parse(&a, text), 0);
     CHECK_STR(again(&a), text);
-    text[5 + 107] = 'p';
-    text[5 + 108] = '\0';
+    text[5 + MOST] = 'p';
+    text[5 + MOST + 1] = '\0';
     CHECK_EQ(weft_addr_parse(&a, text), -ENAMETOOLONG);
     text[5] = '@';
-    text[5 + 107] = '\0';
-    CHECK_EQ(weft_addr_parse(&a, text), 0);
-    CHECK_STR(again(&a), text);
+    text[5 + MOST] = '\0';
+    CHECK_EQ(weft_addr_parse(&a, text), HAS_ABSTRACT ? 0 : -ENOTSUP);
+    if (HAS_ABSTRACT) CHECK_STR(again(&a), text);
     memset(text + 5, 'p', 190);
     text[195] = '\0';
     CHECK_EQ(weft_addr_parse(&a, text), -ENAMETOOLONG);

@@ -12,6 +12,7 @@
 #include "harness.h"
 #include "process.h"
 #include "program.h"
+#include "system.h"
 
 enum { TEXT = 8192 };
 
@@ -19,8 +20,7 @@ enum { TEXT = 8192 };
 static void read_expected(const char *name, char *text)
 {
     char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = 0;
+    system_program(path, sizeof path);
     for (int up = 0; up < 4; up++) {
         char *slash = strrchr(path, '/');
         if (slash) *slash = 0;

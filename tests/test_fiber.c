@@ -17,6 +17,7 @@
 
 #include "fibers.h"
 #include "harness.h"
+#include "system.h"
 
 /* ---- ids and names ------------------------------------------------------ */
 
@@ -286,12 +287,23 @@ TEST(a_stack_that_cannot_exist_is_refused_with_enomem)
     CHECK_EQ(count, 1);
 }
 
+/* Deeper than what the calls after it need, and not zero. */
+__attribute__((noinline)) static void leave_a_mark(void)
+{
+    volatile char deep[4096];
+    for (size_t i = 0; i < sizeof deep; i++)
+        deep[i] = 1;
+}
+
 TEST(the_stack_used_is_little_at_first_and_never_shrinks)
 {
     size_t before = weft_stack_used();
     CHECK(before > 0 && before < 65536);
+    leave_a_mark();
+    size_t marked = weft_stack_used();
+    CHECK(marked >= 4096 && marked < 65536);
     CHECK_EQ(weft_yield(), 0);
-    CHECK(weft_stack_used() >= before);
+    CHECK(weft_stack_used() >= marked);
 }
 
 /* ---- one run after, in, and beside another ------------------------------ */
@@ -349,7 +361,7 @@ TEST_PLAIN(the_counters_of_a_run_start_afresh)
 /* ---- two threads, each with a run of its own ---------------------------- */
 
 struct side {
-    pthread_barrier_t *both;
+    struct system_meeting *both;
     uint64_t first_id, last_id;
     uint64_t fibers;
     pthread_t thread;
@@ -372,7 +384,7 @@ static int be_one_side(void *arg)
     int rc;
     s->thread = pthread_self();
     s->first_id = weft_fiber_id();
-    (void)pthread_barrier_wait(s->both);
+    system_meet(s->both);
     WEFT_NURSERY(n, rc) {
         for (int i = 0; i < 30; i++)
             CHECK_EQ(weft_spawn(&n, check_thread, s), 0);
@@ -380,7 +392,7 @@ static int be_one_side(void *arg)
         weft_stats stats;
         weft_stats_read(&stats);
         s->fibers = stats.fibers;
-        (void)pthread_barrier_wait(s->both);
+        system_meet(s->both);
     }
     return rc;
 }
@@ -393,14 +405,14 @@ static void *run_one_side(void *arg)
 
 TEST_PLAIN(runs_on_two_threads_do_not_see_each_others_fibers)
 {
-    pthread_barrier_t both;
+    struct system_meeting both;
     pthread_t thread;
     struct side mine = {.both = &both}, other = {.both = &both};
-    CHECK_EQ(pthread_barrier_init(&both, NULL, 2), 0);
+    system_meeting_init(&both);
     CHECK_EQ(pthread_create(&thread, NULL, run_one_side, &other), 0);
     (void)run_one_side(&mine);
     CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(pthread_barrier_destroy(&both), 0);
+    system_meeting_fini(&both);
     CHECK_EQ(mine.fibers, 31);
     CHECK_EQ(other.fibers, 31);
     CHECK(mine.first_id != other.first_id);

@@ -7,11 +7,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#if defined(__linux__)
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#endif
 
 #include "harness.h"
 #include "sockets.h"
+#include "system.h"
 
 struct foreign {
     int fd, events, result;
@@ -24,11 +27,6 @@ static int wait_foreign(void *arg)
     f->result = weft_wait_fd(f->fd, f->events);
     f->returned = true;
     return 0;
-}
-
-static void make_pipe(int fds[2])
-{
-    CHECK_EQ(pipe2(fds, O_NONBLOCK), 0);
 }
 
 static void close_both(int fds[2])
@@ -48,7 +46,7 @@ TEST(a_fiber_waits_for_a_foreign_pipe)
 {
     int fds[2], rc;
     char c;
-    make_pipe(fds);
+    system_nonblocking_pipe(fds);
     for (int i = 0; i < 5; i++) { /* each wait is a new one */
         struct foreign f = {fds[0], WEFT_READABLE, 0, false};
         WEFT_NURSERY(n, rc) {
@@ -71,7 +69,7 @@ TEST(a_fiber_waits_for_a_foreign_pipe)
 TEST(what_is_there_already_is_reported_every_time)
 {
     int fds[2];
-    make_pipe(fds);
+    system_nonblocking_pipe(fds);
     CHECK_EQ(write(fds[1], "x", 1), 1);
     for (int i = 0; i < 10; i++) { /* nobody drains it: no edge is needed */
         CHECK(weft_wait_fd(fds[0], WEFT_READABLE) & WEFT_READABLE);
@@ -80,6 +78,7 @@ TEST(what_is_there_already_is_reported_every_time)
     close_both(fds);
 }
 
+#if defined(__linux__)
 TEST(an_eventfd_and_an_epoll_around_it_can_be_waited_for)
 {
     int event = eventfd(0, EFD_NONBLOCK), epoll = epoll_create1(0), rc;
@@ -103,6 +102,12 @@ TEST(an_eventfd_and_an_epoll_around_it_can_be_waited_for)
     CHECK_EQ(close(event), 0);
     CHECK_EQ(close(epoll), 0);
 }
+#else
+TEST(an_eventfd_and_an_epoll_around_it_can_be_waited_for)
+{
+    SKIP("these are of Linux");
+}
+#endif
 
 TEST(a_closed_number_is_ebadf)
 {
@@ -119,7 +124,7 @@ TEST(a_closed_number_is_ebadf)
 TEST(a_hang_up_ends_a_wait)
 {
     int fds[2], rc;
-    make_pipe(fds);
+    system_nonblocking_pipe(fds);
     struct foreign f = {fds[0], WEFT_READABLE, 0, false};
     WEFT_NURSERY(n, rc) {
         CHECK_EQ(weft_spawn(&n, wait_foreign, &f), 0);
@@ -135,7 +140,7 @@ TEST(a_hang_up_ends_a_wait)
 TEST(forgetting_wakes_the_waiters_with_ebadf)
 {
     int fds[2], rc;
-    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    system_nonblocking_pair(fds);
     char junk[4096] = {0};
     while (write(fds[0], junk, sizeof junk) > 0) continue;
     struct foreign r = {fds[0], WEFT_READABLE, 0, false};
@@ -159,7 +164,7 @@ TEST(one_waits_to_read_and_one_to_write_and_a_second_gets_ebusy)
 {
     int fds[2], rc;
     char junk[4096] = {0};
-    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    system_nonblocking_pair(fds);
     while (write(fds[0], junk, sizeof junk) > 0) continue;
     struct foreign r = {fds[0], WEFT_READABLE, 0, false};
     struct foreign w = {fds[0], WEFT_WRITABLE, 0, false};
@@ -214,11 +219,11 @@ TEST(a_number_closed_behind_our_back_and_used_again_waits_for_its_own)
     int fds[2], again[2], rc;
     char c;
     for (int i = 0; i < 100; i++) {
-        make_pipe(fds);
+        system_nonblocking_pipe(fds);
         CHECK_EQ(write(fds[1], "x", 1), 1);
         CHECK(weft_wait_fd(fds[0], WEFT_READABLE) & WEFT_READABLE);
         close_both(fds);
-        make_pipe(again);
+        system_nonblocking_pipe(again);
         CHECK_EQ(again[0], fds[0]);
         struct foreign f = {again[0], WEFT_READABLE, 0, false};
         WEFT_NURSERY(n, rc) {
@@ -240,7 +245,7 @@ TEST(a_number_that_was_foreign_can_become_weft_s_own)
 {
     int fds[2], rc;
     for (int told = 0; told < 2; told++) {
-        make_pipe(fds);
+        system_nonblocking_pipe(fds);
         CHECK(weft_wait_fd(fds[1], WEFT_WRITABLE) & WEFT_WRITABLE);
         if (told) weft_forget_fd(fds[1]);
         close_both(fds);
@@ -263,7 +268,7 @@ TEST(a_number_that_was_foreign_can_become_weft_s_own)
 TEST_REAL(a_cancelled_wait_leaves_no_spin_behind)
 {
     int fds[2], rc;
-    make_pipe(fds);
+    system_nonblocking_pipe(fds);
     struct foreign f = {fds[0], WEFT_READABLE, 0, false};
     WEFT_NURSERY(n, rc) {
         CHECK_EQ(weft_spawn(&n, wait_foreign, &f), 0);
@@ -284,7 +289,7 @@ TEST_REAL(a_cancelled_wait_leaves_no_spin_behind)
 TEST_REAL(a_wait_that_is_over_leaves_no_spin_behind)
 {
     int fds[2];
-    make_pipe(fds);
+    system_nonblocking_pipe(fds);
     CHECK_EQ(write(fds[1], "x", 1), 1);
     CHECK(weft_wait_fd(fds[0], WEFT_READABLE) & WEFT_READABLE);
     uint64_t before = polls();

@@ -2,6 +2,7 @@
 /* test_fork.c - the child of a fork has none of its parent's runs. */
 #include <weft.h>
 
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>

@@ -23,6 +23,7 @@
 
 #include "grant.h"
 #include "sockets.h"
+#include "system.h"
 
 #define ALONE GRANT_ALONE("a second one of the kind gets -EBUSY")
 
@@ -193,7 +194,8 @@ static int clients[MOST_CLIENTS], dialled;
 static void listening(void)
 {
     char text[WEFT_ADDR_TEXT];
-    (void)snprintf(text, sizeof text, "unix:@weft-grant-%d", (int)getpid());
+    (void)snprintf(text, sizeof text, SYSTEM_LOCAL "weft-grant-%d",
+                   (int)getpid());
     CHECK_EQ(weft_addr_parse(&address, text), 0);
     CHECK_EQ(weft_listen(&listener, text, NULL), 0);
     dialled = 0;

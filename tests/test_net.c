@@ -12,6 +12,7 @@
 #include "harness.h"
 #include "open.h"
 #include "sockets.h"
+#include "system.h"
 
 static char address[WEFT_ADDR_TEXT];
 
@@ -107,7 +108,8 @@ TEST_REAL(a_unix_path_carries_octets_and_its_file_stays)
 TEST_REAL(an_abstract_name_carries_octets)
 {
     char name[64];
-    (void)snprintf(name, sizeof name, "unix:@weft-net-%d", (int)getpid());
+    (void)snprintf(name, sizeof name, SYSTEM_LOCAL "weft-net-%d",
+                   (int)getpid());
     weft_fd l = open_listener(name);
     CHECK_STR(address, name);
     check_carries(l, name);
@@ -327,7 +329,9 @@ TEST_REAL(each_direction_is_shut_down_by_itself)
     CHECK_EQ(weft_write(b, "still", 5), 5);
     CHECK_EQ(weft_wait_ready(a, WEFT_READABLE) & WEFT_READABLE, WEFT_READABLE);
     CHECK_EQ(weft_shutdown_read(a), 0);
+#if defined(__linux__) /* elsewhere it is thrown away */
     CHECK_EQ(weft_read(a, buf, sizeof buf), 5); /* what has come */
+#endif
     CHECK_EQ(weft_read(a, buf, sizeof buf), 0);
     CHECK_EQ(weft_write(a, "x", 1), -EPIPE);
     close_pair((weft_fd[]){a, b});

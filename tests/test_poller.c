@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "system.h"
 
 static struct wf_poller *poller;
 static int fds[2];
@@ -20,7 +21,7 @@ static int fds[2];
 static void open_with_pair(void)
 {
     CHECK_EQ(wf_poller_open(&poller), 0);
-    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    system_nonblocking_pair(fds);
 }
 
 static void close_with_pair(void)
@@ -252,7 +253,7 @@ TEST_PLAIN(a_number_used_again_has_nothing_of_the_one_before)
     int number = fds[0];
     CHECK_EQ(close(fds[0]), 0);
     CHECK_EQ(close(fds[1]), 0);
-    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    system_nonblocking_pair(fds);
     CHECK_EQ(fds[0], number);
     CHECK_EQ(wf_poller_add(poller, fds[0], 6, WF_EDGE, 0), 0);
     wf_poller_expect(poller, fds[0], WF_IN);

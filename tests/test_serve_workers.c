@@ -16,6 +16,7 @@
 #include "process.h"
 #include "runtime/os.h"
 #include "sockets.h"
+#include "system.h"
 #include "threads.h"
 
 enum { MANY = 64, MOST_WORKERS = 3 };
@@ -132,7 +133,8 @@ static void listen_in_its_way(struct party *p)
     const weft_listen_opts o = {.reuse_port = p->way == BY_ALL};
     char local[64];
     weft_addr at;
-    (void)snprintf(local, sizeof local, "unix:@weft-test-%ld", (long)getpid());
+    (void)snprintf(local, sizeof local, SYSTEM_LOCAL "weft-test-%ld",
+                   (long)getpid());
     const char *where = p->way == BY_UNIX ? local : "127.0.0.1:0";
     CHECK_EQ(weft_listen(&p->listener, where, &o), 0);
     CHECK_EQ(weft_local_addr(p->listener, &at), 0);

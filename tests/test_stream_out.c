@@ -10,6 +10,7 @@
 #include "harness.h"
 #include "sockets.h"
 #include "streams.h"
+#include "system.h"
 
 static void say(const char *text)
 {
@@ -47,6 +48,7 @@ TEST(small_writes_are_gathered_until_a_flush)
 TEST(a_batch_of_answers_goes_out_with_one_send)
 {
     char buf[4096];
+    if (!system_has_seqpacket()) SKIP("no local socket has packets here");
     CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_SEQPACKET, p), 0);
     weft_stream_init(&s, p[0]);
     for (int i = 0; i < 100; i++) say("answer\r\n");
@@ -100,6 +102,7 @@ TEST(pipelined_requests_are_answered_with_one_send)
     char buf[100];
     const char *line;
     int rc;
+    if (!system_has_seqpacket()) SKIP("no local socket has packets here");
     CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_SEQPACKET, p), 0);
     weft_stream_init(&s, p[0]);
     CHECK_EQ(weft_write(p[1], "a\nb\nc\n", 6), 6);

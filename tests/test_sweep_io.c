@@ -19,6 +19,7 @@
 
 #include "harness.h"
 #include "sweep.h"
+#include "system.h"
 
 enum { PAIRS = 3 };
 
@@ -308,7 +309,7 @@ static int writes_to_it(void *arg)
 static void start_foreign(weft_nursery *n)
 {
     sent[0] = got[0] = 0;
-    CHECK_EQ(pipe2(foreign, O_NONBLOCK | O_CLOEXEC), 0);
+    system_nonblocking_pipe(foreign);
     sweep_spawn(n, waits_for_a_foreign_one, NULL);
     sweep_spawn(n, writes_to_it, NULL);
 }

@@ -19,6 +19,7 @@
 
 #include "harness.h"
 #include "open.h"
+#include "runtime/os.h"
 
 /* Real time, since the kernel has to be shown; as short as is safe. */
 static const weft_run_opts watched = {.watchdog = WEFT_MSEC(60)};
@@ -302,7 +303,7 @@ static int the_handler_is(void *arg)
 {
     void (*handler)(int) = *(void (**)(int))arg;
     struct sigaction now;
-    CHECK_EQ(sigaction(SIGRTMAX - 3, NULL, &now), 0);
+    CHECK_EQ(sigaction(wf_os_own_signal(), NULL, &now), 0);
     return now.sa_handler == handler;
 }
 
@@ -311,14 +312,14 @@ TEST_PLAIN(the_signal_is_as_it_was_when_the_run_is_over)
     const struct sigaction mine = {.sa_handler = on_signal};
     void (*handler)(int) = on_signal;
     sigset_t set, after;
-    CHECK_EQ(sigaction(SIGRTMAX - 3, &mine, NULL), 0);
+    CHECK_EQ(sigaction(wf_os_own_signal(), &mine, NULL), 0);
     CHECK_EQ(sigemptyset(&set), 0);
-    CHECK_EQ(sigaddset(&set, SIGRTMAX - 3), 0);
+    CHECK_EQ(sigaddset(&set, wf_os_own_signal()), 0);
     CHECK_EQ(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
     CHECK_EQ(weft_run(the_handler_is, &handler, &watched), 0);
     CHECK_EQ(the_handler_is(&handler), 1);
     CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &after), 0);
-    CHECK_EQ(sigismember(&after, SIGRTMAX - 3), 1);
+    CHECK_EQ(sigismember(&after, wf_os_own_signal()), 1);
 }
 
 TEST_PLAIN(without_a_limit_of_its_own_a_run_takes_no_signal)

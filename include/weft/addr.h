@@ -10,7 +10,8 @@
  *     127.0.0.1:8080    [::1]:8080    [fe80::1%eth0]:8080    :8080 (any)
  *     tcp://127.0.0.1:8080            unix:/run/x    unix:@abstract
  *
- * Names are not resolved here.
+ * Names are not resolved here. Abstract addresses, which need no file, are of
+ * Linux alone.
  */
 #ifndef WEFT_ADDR_H
 #define WEFT_ADDR_H
@@ -28,7 +29,8 @@ typedef struct weft_addr {
 
 enum { WEFT_ADDR_TEXT = 128 }; /* room for any text weft_addr_format writes */
 
-/** 0; -EINVAL: not an address; -ENAMETOOLONG: a Unix path of over 107. */
+/** 0; -EINVAL: not an address; -ENAMETOOLONG: a Unix path of over 107 (macOS,
+ *  BSD: 103); -ENOTSUP: an abstract address, elsewhere than on Linux. */
 WEFT_MUST int weft_addr_parse(weft_addr *a, const char *text);
 
 /** Writes the text of *a, cut to `len` with a 0 at the end; returns `buf`. */

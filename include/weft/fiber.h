@@ -59,7 +59,8 @@ WEFT_API bool weft_cancelled(void);
 
 /**
  * The most stack the running fiber has ever used, in bytes. Exact where the
- * stack was fresh; includes earlier fibers on a reused stack. Scans: slow.
+ * stack was fresh, but for zeroes at the very end, which look like nothing;
+ * includes earlier fibers on a reused stack. Scans: slow.
  */
 WEFT_API size_t weft_stack_used(void);
 

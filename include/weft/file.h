@@ -95,7 +95,8 @@ WEFT_PARKS ssize_t weft_file_pwrite(weft_fd fd, const void *buf, size_t len,
 /**
  * Waits until what was written is on the disk; datasync leaves out what reading
  * it back does not need, such as its times. After -EIO the octets may be lost
- * although a second try says 0.
+ * although a second try says 0. On macOS both also have the disk empty its own
+ * cache (F_FULLFSYNC), where the file system can do that.
  *
  * Parks. Returns 0, -ECANCELED, -EBADF, -EIO, -ENOSPC, -EDQUOT, -EINVAL.
  */

@@ -36,7 +36,8 @@ typedef struct weft_fd {
 
 /**
  * Takes descriptor `fd` over: it becomes non-blocking, and weft_close closes
- * it. Sockets, pipes, terminals and regular files will do.
+ * it. Sockets, pipes, terminals and regular files will do. Where SIGPIPE is a
+ * thing of the descriptor (macOS) it is turned off for this one.
  *
  * Returns 0, -EBADF, -ENOMEM, or -EPERM outside a run; then `fd` is still the
  * caller's, but may be non-blocking already.

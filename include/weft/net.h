@@ -23,7 +23,8 @@ WEFT_BEGIN_DECLS
 typedef struct weft_listen_opts {
     int backlog;       /* 0: 4096, which the kernel cuts to its own limit */
     bool reuse_port;   /* several listeners share the port (SO_REUSEPORT), each
-                          with a part of the connections. Not by default: any
+                          with a part of the connections on Linux, and one
+                          with all of them elsewhere. Not by default: any
                           process of the same user may then listen there too,
                           and silently take its part */
     bool keep_path;    /* leave a Unix socket file of that name alone; by
@@ -59,10 +60,12 @@ WEFT_MUST int weft_try_accept(weft_fd listener, weft_fd *ret_conn,
  */
 WEFT_PARKS int weft_dial(weft_fd *ret_conn, const char *address);
 
-/** Ends this side's sending; the peer reads the end of the stream. */
+/** Ends this side's sending; the peer reads the end of the stream. macOS says
+ *  -ENOTCONN of a direction that has ended already, the BSDs too of some. */
 WEFT_MUST int weft_shutdown_write(weft_fd conn);
 
-/** Ends this side's receiving: reads give what has come, then the end. */
+/** Ends this side's receiving: reads give what has come, then the end. On macOS
+ *  and the BSDs what has come and was not read is thrown away. */
 WEFT_MUST int weft_shutdown_read(weft_fd conn);
 
 WEFT_MUST int weft_local_addr(weft_fd fd, weft_addr *ret_addr);

@@ -31,7 +31,9 @@
  * its number is nobody else's and a signal cannot hit a stranger.
  *
  * It starts with no signal blocked and none ignored or handled, and with no
- * descriptors of weft's, which are all closed on exec; others are passed on
+ * descriptors of weft's, which are all closed on exec (where the system takes
+ * two steps to that, as macOS does, a program that another thread starts with
+ * something else than this may get one in between); others are passed on
  * unless they are marked so. The thread waits until the program has been
  * loaded.
  *

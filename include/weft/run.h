@@ -19,13 +19,14 @@
  * wide is changed but what is said here: a handler for SIGSEGV and SIGBUS that
  * reports stack overflows and then does what was done before, taken out again
  * at the end; with handle_signals those of SIGINT and SIGTERM; and with a
- * watchdog that of SIGRTMAX - 3.
+ * watchdog that of SIGRTMAX - 3, or SIGEMT where there is no SIGRTMAX (macOS).
  *
  * The watchdog names a fiber that keeps its thread to itself, on standard error
  * with a backtrace, while it does so: one that computes, or blocks in a system
- * call. A timer of each watched thread sends it SIGRTMAX - 3 three times within
- * the limit. Calls that were interrupted go on (SA_RESTART), save those that
- * never do, such as nanosleep and poll: they fail with EINTR.
+ * call. A timer of each watched thread, or where there is none (macOS, BSD) one
+ * more thread, sends it that signal three times within the limit. Calls that
+ * were interrupted go on (SA_RESTART), save those that never do, such as
+ * nanosleep and poll: they fail with EINTR.
  *
  * Debug builds watch for a second unless they are told otherwise: without a
  * signal, so a fiber is named when it has come to a switch, and one that only

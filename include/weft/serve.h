@@ -22,9 +22,10 @@
  *
  * In a run of several workers (weft/workers.h) all of them serve, or as many as
  * `workers` says. Beside a listener with weft_listen_opts.reuse_port each other
- * worker gets one, and the kernel deals the connections out; else the worker
- * that called accepts for all. Either way who has accepted hands a connection
- * to the worker with the fewest, if it has clearly fewer. There it stays. So
+ * worker gets one, and the kernel, if it is Linux, deals the connections out;
+ * else the worker that called accepts for all. Either way who has accepted
+ * hands a connection to the worker with the fewest, if it has clearly fewer.
+ * There it stays. So
  *
  *   - handlers run at the same time as those of other workers: what they share
  *     has to be made for that;

@@ -29,8 +29,8 @@
  * is given back with the last one. SIGINT
  * and SIGTERM are busy in a run with handle_signals (weft/run.h), and a
  * weft_run with that is refused while another run holds one of them. SIGRTMAX -
- * 3 is the watchdog's, in a program that has one. A signal that is blocked on
- * every thread never comes.
+ * 3, or SIGEMT (weft/run.h), is the watchdog's, in a program that has one. A
+ * signal that is blocked on every thread never comes.
  *
  * The child of a fork has none of its parent's sets: there each signal does what
  * it did before it was caught.

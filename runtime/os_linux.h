@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_linux.h - what os.h needs beyond POSIX.1-2008, from Linux.
+ *
+ * One file of these for each choice: os_linux.h, os_posix.h. As with libc's
+ * own a call that fails returns -1 with the code in errno.
+ */
+#ifndef WF_OS_LINUX_H
+#define WF_OS_LINUX_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What a socket's type may be or'ed with. */
+enum { WF_SOCK_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC };
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+enum {
+    WF_ADVICE_GUARD = MADV_GUARD_INSTALL,
+    WF_ADVICE_SMALL_PAGES = MADV_NOHUGEPAGE,
+    WF_ADVICE_DROP = MADV_DONTNEED
+};
+
+/* How much of a transfer of `len` octets may be asked for. */
+static inline size_t wf_sys_most(size_t len)
+{
+    return len;
+}
+
+/* The watchdog's. */
+static inline int wf_sys_own_signal(void)
+{
+    return SIGRTMAX - 3;
+}
+
+/* New descriptors: closed on exec, not blocking, and without SIGPIPE. */
+static inline int wf_sys_socket(int family, int type, int protocol)
+{
+    return socket(family, type | WF_SOCK_FLAGS, protocol);
+}
+static inline int wf_sys_socketpair(int family, int type, int fds[2])
+{
+    return socketpair(family, type | WF_SOCK_FLAGS, 0, fds);
+}
+static inline int wf_sys_accept(int fd, struct sockaddr *sa, socklen_t *len)
+{
+    return accept4(fd, sa, len, WF_SOCK_FLAGS);
+}
+static inline int wf_sys_pipe(int fds[2])
+{
+    return pipe2(fds, O_CLOEXEC | O_NONBLOCK);
+}
+/* Each send says it; of the rest SIGPIPE goes to the thread that writes. */
+static inline void wf_sys_quiet(int fd)
+{
+    (void)fd;
+}
+static inline int wf_sys_is_listening(int fd)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &len) < 0) return -1;
+    return value != 0;
+}
+
+/* Around the start of a program, which gets no descriptor half made; and in
+ * the child of a fork. */
+static inline void wf_sys_spawn_begin(void)
+{
+}
+static inline void wf_sys_spawn_end(void)
+{
+}
+static inline void wf_sys_forked(void)
+{
+}
+
+/* A descriptor, closed on exec, that can be read when the process has ended. */
+static inline int wf_sys_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    errno = pid > 0 ? ENOSYS : EINVAL;
+    return -1;
+#endif
+}
+
+/* Takes off the thread, or the process, what is pending of a signal that this
+ * thread holds back. */
+static inline void wf_sys_sigdiscard(int signo)
+{
+    sigset_t only;
+    struct timespec none = {0, 0};
+    (void)sigemptyset(&only);
+    (void)sigaddset(&only, signo);
+    while (sigtimedwait(&only, NULL, &none) < 0 && errno == EINTR)
+        continue;
+}
+
+/* A timer that sends a signal to this thread, over and over. */
+typedef timer_t wf_os_timer;
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+static inline int wf_sys_timer_open(wf_os_timer *ret_timer, int signo,
+                                    int64_t every_ns)
+{
+    const struct timespec every = {.tv_sec = (time_t)(every_ns / 1000000000),
+                                   .tv_nsec = (long)(every_ns % 1000000000)};
+    const struct itimerspec spec = {every, every};
+    struct sigevent to = {.sigev_notify = SIGEV_THREAD_ID,
+                          .sigev_signo = signo};
+    to.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+    if (timer_create(CLOCK_MONOTONIC, &to, ret_timer) < 0) return -1;
+    return timer_settime(*ret_timer, 0, &spec, NULL);
+}
+static inline void wf_sys_timer_close(wf_os_timer *timer)
+{
+    (void)timer_delete(*timer);
+}
+
+/* What is in the cache, and never waits. Not every C library has preadv2. */
+static inline ssize_t wf_sys_pread_cached(int fd, void *buf, size_t len,
+                                          int64_t at)
+{
+#ifdef SYS_preadv2
+    enum { NOWAIT = 8 }; /* RWF_NOWAIT */
+    const struct iovec iov = {buf, len};
+    if (at < 0) at = -1;
+    return syscall(SYS_preadv2, fd, &iov, 1L, (long)at, (long)(at >> 32),
+                   NOWAIT);
+#else
+    (void)fd, (void)buf, (void)len, (void)at;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+static inline ssize_t wf_sys_sendfile(int to, int from, int64_t at, size_t len)
+{
+    off_t offset = (off_t)at;
+    return sendfile(to, from, &offset, len);
+}
+static inline int wf_sys_sync(int fd)
+{
+    return fsync(fd);
+}
+static inline int wf_sys_datasync(int fd)
+{
+    return fdatasync(fd);
+}
+
+/* How many cores this process may use; 0: it is not told. */
+static inline long wf_sys_cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+}
+
+#endif
