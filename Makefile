@@ -25,6 +25,8 @@ $(error '$(CC)' is not a working C compiler)
 endif
 CPU    := $(firstword $(subst -, ,$(TRIPLE)))
 ARCH   := $(patsubst arm64,aarch64,$(patsubst amd64,x86_64,$(CPU)))
+ARCH   := $(patsubst i%86,i386,$(ARCH:x86_64=$(if $(filter -m32,$(CC) \
+          $(CFLAGS)),i386,x86_64)))
 SWITCH ?= $(if $(wildcard runtime/switch_$(ARCH).S),$(ARCH),ucontext)
 POLLER ?= $(if $(findstring linux,$(TRIPLE)),epoll,kqueue)
 SEAM   ?= $(if $(findstring linux,$(TRIPLE)),linux,posix)
@@ -71,15 +73,23 @@ DEBUGGABLE := $(if $(filter release,$(BUILD)),,-fno-omit-frame-pointer \
 takes   = $(shell mkdir -p build && $(CC) -Werror $(1) -x c -c /dev/null \
           -o build/takes.o 2>/dev/null && echo '$(1)')
 HARDEN := $(call takes,-fstack-clash-protection) \
-          $(if $(filter x86_64 i386 i486 i586 i686,$(ARCH)),\
+          $(if $(filter x86_64 i386,$(ARCH)),\
           $(call takes,-fcf-protection=branch))
 PREMAP := $(call takes,-ffile-prefix-map=$(CURDIR)=.)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
         -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wundef
 
+# Where a long has 32 bits: files over 2 GiB, and times after 2038. A user of
+# weft/file.h needs the same, which it says, and weft.pc tells.
+LONG := $(shell echo __SIZEOF_LONG__ | $(CC) $(CFLAGS) -E -P -x c -)
+WIDE := $(if $(filter 4,$(LONG)),-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
+
+# Without unwind tables, which riscv64 compilers leave out, a report's backtrace
+# would end at its first line.
 COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -pthread \
-          $(HARDEN) $(PREMAP) $(DEBUGGABLE) $(FLAVOUR_$(BUILD)) \
+          -fasynchronous-unwind-tables $(WIDE) $(HARDEN) $(PREMAP) \
+          $(DEBUGGABLE) $(FLAVOUR_$(BUILD)) \
           $(if $(filter ucontext,$(SWITCH)),-DWF_SWITCH_UCONTEXT) \
           $(if $(filter posix,$(SEAM)),-DWF_SEAM_POSIX) $(CPPFLAGS) $(CFLAGS)
 LINK    = $(CC) -pthread $(filter -fsanitize=%,$(FLAVOUR_$(BUILD))) \
@@ -251,7 +261,9 @@ install: $(LIB) ## library, headers and weft.pc to DESTDIR and PREFIX
 	version=$$(sed -n 's/^#define WEFT_VERSION *"\(.*\)"/\1/p' \
 	        include/weft.h include/weft/*.h | head -n 1) && \
 	    sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$${version:-0.1.0}|" \
-	        -e 's|@SYSLIBS@|$(SYSLIBS)|' tools/weft.pc.in >$(OUT)/weft.pc
+	        -e 's|@SYSLIBS@|$(SYSLIBS)|' \
+	        -e 's|@WIDE@|$(addprefix  ,$(WIDE))|' \
+	        tools/weft.pc.in >$(OUT)/weft.pc
 	install -m 644 $(OUT)/weft.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 
 clean: ## remove what was built

@@ -47,7 +47,7 @@ static bool look(child *c)
     return true;
 }
 
-static long number_of(const void *object)
+static int64_t number_of(const void *object)
 {
     return ((const child *)object)->pid;
 }

@@ -36,8 +36,8 @@ static size_t first_room(weft_fd fd, size_t limit)
 {
     struct stat st;
     bool known = wf_os_fstat(weft_fd_number(fd), &st) == 0 && st.st_size > 0;
-    size_t want = known ? (size_t)st.st_size : SMALL;
-    return (want < limit ? want : limit) + 1;
+    uint64_t want = known ? (uint64_t)st.st_size : SMALL;
+    return (want < limit ? (size_t)want : limit) + 1;
 }
 
 static int read_to_the_end(weft_fd fd, size_t limit, weft_file_data *d)

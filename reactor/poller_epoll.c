@@ -112,9 +112,9 @@ static int ask(struct wf_poller *p, int max, int64_t timeout_ns)
     if (timeout_ns == INT64_MAX) return epoll_wait(p->epoll, p->got, max, -1);
 #ifdef SYS_epoll_pwait2
     if (!p->no_pwait2) {
-        struct timespec t = {.tv_sec = timeout_ns / 1000000000,
-                             .tv_nsec = timeout_ns % 1000000000};
-        long n = syscall(SYS_epoll_pwait2, p->epoll, p->got, max, &t, NULL, 0);
+        /* The kernel's timespec, also where that of libc has 32 bits. */
+        const int64_t t[] = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+        long n = syscall(SYS_epoll_pwait2, p->epoll, p->got, max, t, NULL, 0);
         if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return (int)n;
         p->no_pwait2 = true;
     }

@@ -60,7 +60,7 @@ static bool abort_write(weft_fiber *f)
     return true;
 }
 
-static long number_of(const void *object)
+static int64_t number_of(const void *object)
 {
     return ((const struct wf_fd *)object)->number;
 }
@@ -115,11 +115,18 @@ static unsigned wanted(const struct wf_fd *e)
     return events;
 }
 
+/* Tickets come round where a pointer is short, but those in a line are near
+ * each other. */
+static bool is_later(const struct weft_waiter_ *a, const struct weft_waiter_ *b)
+{
+    return (intptr_t)((uintptr_t)a->item_ - (uintptr_t)b->item_) > 0;
+}
+
 /* By ticket, so that who was woken in vain stands where he stood. */
 static void stand_in_line(weft_waitq_ *q, struct weft_waiter_ *w)
 {
     struct weft_waiter_ *before = q->tail_;
-    while (before && before->item_ > w->item_)
+    while (before && is_later(before, w))
         before = before->prev_;
     if (before == q->tail_) {
         wf_waitq_push(q, w);

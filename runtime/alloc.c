@@ -22,7 +22,7 @@ void *wf_shared_alloc(size_t bytes)
 {
     void *p = wf_alloc(bytes);
     if (!p) return NULL;
-    wf_leaks_here.bytes -= (long)bytes;
+    wf_leaks_here.bytes -= (int64_t)bytes;
     __atomic_add_fetch(&shared_bytes, (long)bytes, __ATOMIC_RELAXED);
     return p;
 }
@@ -40,7 +40,7 @@ void *wf_alloc(size_t bytes)
     int kept = errno;
     void *p = malloc(bytes);
     if (p)
-        wf_leaks_here.bytes += (long)bytes;
+        wf_leaks_here.bytes += (int64_t)bytes;
     else
         errno = kept;
     return p;
@@ -55,7 +55,7 @@ void *wf_zalloc(size_t bytes)
 void wf_free(void *p, size_t bytes)
 {
     if (!p) return;
-    wf_leaks_here.bytes -= (long)bytes;
+    wf_leaks_here.bytes -= (int64_t)bytes;
     free(p);
 }
 
@@ -69,13 +69,13 @@ void *wf_map(size_t bytes)
         errno = kept;
         return NULL;
     }
-    wf_leaks_here.bytes += (long)bytes;
+    wf_leaks_here.bytes += (int64_t)bytes;
     return p;
 }
 
 void wf_unmap(void *p, size_t bytes)
 {
     if (!p) return;
-    wf_leaks_here.bytes -= (long)bytes;
+    wf_leaks_here.bytes -= (int64_t)bytes;
     (void)munmap(p, bytes);
 }

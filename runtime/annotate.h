@@ -68,9 +68,12 @@ static inline int wf_under_valgrind(void)
 #endif
 }
 
-/* Another mapping may have been here, which ASan forgets only partly. */
+/* Another mapping may have been here, which ASan forgets only partly. (Where
+ * Valgrind does not run its requests are nothing, and read no argument.) */
 static inline unsigned wf_note_stack_mapped(const void *low, const void *high)
 {
+    (void)low;
+    (void)high;
 #ifdef WF_ASAN
     __asan_unpoison_memory_region(low, (size_t)((const char *)high -
                                                 (const char *)low + 1));
@@ -78,8 +81,6 @@ static inline unsigned wf_note_stack_mapped(const void *low, const void *high)
 #ifdef WF_VALGRIND
     return (unsigned)VALGRIND_STACK_REGISTER(low, high);
 #else
-    (void)low;
-    (void)high;
     return 0;
 #endif
 }
@@ -88,9 +89,8 @@ static inline void wf_note_stack_unmapped(unsigned id)
 {
 #ifdef WF_VALGRIND
     VALGRIND_STACK_DEREGISTER(id);
-#else
-    (void)id;
 #endif
+    (void)id;
 }
 
 /* From here to the end this thread is in code of the C library that helgrind

@@ -5,12 +5,14 @@
 #ifndef WF_LEAKS_H
 #define WF_LEAKS_H
 
+#include <stdint.h>
+
 struct wf_leaks {
     unsigned long fibers; /* not ended when their scheduler was taken down */
     unsigned long descriptors; /* still adopted then */
     unsigned long timers;      /* still armed then */
     unsigned long deadlocks;   /* reported: nothing left, but nothing right */
-    long bytes;                /* allocated or mapped, and not given back */
+    int64_t bytes;             /* allocated or mapped, and not given back */
 };
 
 /* Counts of this thread, so far, and what all threads share. */

@@ -32,7 +32,7 @@ struct wf_wait_kind {
     const char *name; /* "mutex", for the dump */
     /* The number that users know the object by, such as a descriptor's; or
      * NULL, and it is shown by its address. */
-    long (*number)(const void *object);
+    int64_t (*number)(const void *object);
     /* The fiber that alone can end the wait: a mutex's owner; or NULL. */
     const weft_fiber *(*holder)(const void *object);
     /* Cancelled: unlink f from whatever it waits in, and say true to have it
@@ -93,8 +93,11 @@ struct weft_fiber {
     };
 };
 
-_Static_assert(offsetof(struct weft_fiber, sp) == 64, "the second line");
-_Static_assert(offsetof(struct weft_fiber, object) == 128, "the third line");
+/* Of 64 octets each; with short pointers it all takes less. */
+_Static_assert(sizeof(void *) < 8 || offsetof(struct weft_fiber, sp) == 64,
+               "the second line");
+_Static_assert(sizeof(void *) < 8 || offsetof(struct weft_fiber, object) == 128,
+               "the third line");
 
 static inline weft_fiber *wf_self(void)
 {

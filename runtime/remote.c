@@ -35,7 +35,7 @@ struct wf_inbox {
     const void *family; /* who has the reference of the kin, or NULL */
     unsigned users;   /* atomic: who may be waking the driver */
     int open;         /* atomic */
-    uint64_t wakeups; /* atomic */
+    _Alignas(8) uint64_t wakeups; /* atomic, which i386 aligns at 4 */
     struct wf_driver driver;
 
     char apart_too[64];

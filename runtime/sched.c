@@ -52,6 +52,18 @@ static inline unsigned fpu_word(void)
     unsigned mxcsr;
     __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
     return mxcsr & 0xffc0; /* without the sticky exception flags */
+#elif defined(WEFT_DEBUG) && defined(__i386__)
+    uint16_t control; /* of the x87: there may be no MXCSR */
+    __asm__ volatile("fnstcw %0" : "=m"(control));
+    return control;
+#elif defined(WEFT_DEBUG) && defined(__aarch64__)
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    return (unsigned)fpcr;
+#elif defined(WEFT_DEBUG) && defined(__riscv_flen)
+    unsigned long rounding;
+    __asm__ volatile("frrm %0" : "=r"(rounding));
+    return (unsigned)rounding;
 #else
     return 0;
 #endif

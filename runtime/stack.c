@@ -47,8 +47,11 @@ static size_t slab_bytes(size_t count)
     return sizeof(struct wf_slab) + count * sizeof(struct wf_stack);
 }
 
-/* No stack may be larger: then a slab's size cannot overflow. */
-#define LARGEST (SIZE_MAX / 4 / SLAB_MAX)
+/* No stack or guard may be larger: then a stride cannot overflow. And no slab,
+ * unless it has one stack only, is more than this part of the address space,
+ * which a 32-bit one would soon be out of. */
+#define LARGEST      (SIZE_MAX / 4)
+#define LARGEST_SLAB (SIZE_MAX / 64)
 
 static size_t pages(size_t bytes)
 {
@@ -146,7 +149,10 @@ static int grow_pile(struct wf_stack_pool *p, size_t total)
 static int add_slab(struct wf_stack_pool *p)
 {
     if (p->usable >= LARGEST || p->guard >= LARGEST) return -ENOMEM;
-    size_t count = p->per_slab, bytes = count * p->stride;
+    size_t count = p->per_slab;
+    while (count > 1 && p->stride > LARGEST_SLAB / count)
+        count /= 2;
+    size_t bytes = count * p->stride;
     if (grow_pile(p, p->total + count) < 0) return -ENOMEM;
     struct wf_slab *s = wf_alloc(slab_bytes(count));
     if (!s) return -ENOMEM;

@@ -3,8 +3,9 @@
  * switch.h - leave one stack and go on with another.
  *
  * This is the whole of what weft needs from a CPU. One file gives the three
- * calls below: switch_x86_64.S, switch_aarch64.S, or switch_ucontext.c, which
- * is slow (a system call a switch) and runs wherever POSIX.1-2001 does.
+ * calls below: switch_x86_64.S, switch_i386.S, switch_aarch64.S,
+ * switch_riscv64.S, or switch_ucontext.c, which is slow (a system call a
+ * switch) and runs wherever POSIX.1-2001 does.
  *
  *     void *worker, *fiber;
  *
@@ -16,7 +17,7 @@
  * A stack that is not running is one pointer, stored by the call that left it
  * and good for being resumed once. What the calls keep is what the ABI says a
  * function keeps, less the floating-point control word (rounding, exception
- * masks; MXCSR and x87, or FPCR): a thread has one, fibers of a thread share
+ * masks; MXCSR and x87, FPCR or fcsr): a thread has one, fibers of a thread share
  * it, and saving it would more than double the cost of a switch. The signal
  * mask and errno are not kept either. (The ucontext version keeps the mask
  * and the control word because the C library does; do not rely on it.)
@@ -56,6 +57,23 @@
 #define WF_SAVED_D12   128
 #define WF_SAVED_D14   144 /* d8 to d15 in order */
 #define WF_SAVED_BYTES 160
+#elif defined(__i386__)
+#define WF_SAVED_EDI   0
+#define WF_SAVED_ESI   4
+#define WF_SAVED_EBX   8
+#define WF_SAVED_EBP   12
+#define WF_SAVED_EIP   16 /* the return address: pushed by the caller's call */
+#define WF_SAVED_BYTES 20
+#elif defined(__riscv) && __riscv_xlen == 64
+#define WF_SAVED_S0 0  /* s0 and ra first: a frame record, which s0 is above */
+#define WF_SAVED_RA 8  /* the return address */
+#define WF_SAVED_S1 16 /* s1 to s11 in order, and room for one more */
+#if defined(__riscv_float_abi_soft)
+#define WF_SAVED_BYTES 112
+#else
+#define WF_SAVED_FS0   112 /* fs0 to fs11 in order */
+#define WF_SAVED_BYTES 208
+#endif
 #endif
 
 #ifndef __ASSEMBLER__
@@ -96,6 +114,36 @@ _Static_assert(offsetof(struct wf_saved, d10) == WF_SAVED_D10, "layout");
 _Static_assert(offsetof(struct wf_saved, d12) == WF_SAVED_D12, "layout");
 _Static_assert(offsetof(struct wf_saved, d14) == WF_SAVED_D14, "layout");
 _Static_assert(sizeof(struct wf_saved) == WF_SAVED_BYTES, "layout");
+#elif defined(__i386__)
+#include <stddef.h>
+#include <stdint.h>
+struct wf_saved {
+    uint32_t edi, esi, ebx, ebp, eip;
+};
+_Static_assert(offsetof(struct wf_saved, edi) == WF_SAVED_EDI, "layout");
+_Static_assert(offsetof(struct wf_saved, esi) == WF_SAVED_ESI, "layout");
+_Static_assert(offsetof(struct wf_saved, ebx) == WF_SAVED_EBX, "layout");
+_Static_assert(offsetof(struct wf_saved, ebp) == WF_SAVED_EBP, "layout");
+_Static_assert(offsetof(struct wf_saved, eip) == WF_SAVED_EIP, "layout");
+_Static_assert(sizeof(struct wf_saved) == WF_SAVED_BYTES, "layout");
+#elif defined(__riscv)
+#include <stddef.h>
+#include <stdint.h>
+struct wf_saved {
+    uint64_t s0, ra;
+    uint64_t s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, nothing;
+#if defined(WF_SAVED_FS0)
+    uint64_t fs0, fs1, fs2, fs3, fs4, fs5, fs6, fs7, fs8, fs9, fs10, fs11;
+#endif
+};
+_Static_assert(offsetof(struct wf_saved, s0) == WF_SAVED_S0, "layout");
+_Static_assert(offsetof(struct wf_saved, ra) == WF_SAVED_RA, "layout");
+_Static_assert(offsetof(struct wf_saved, s1) == WF_SAVED_S1, "layout");
+#if defined(WF_SAVED_FS0)
+_Static_assert(offsetof(struct wf_saved, fs0) == WF_SAVED_FS0, "layout");
+_Static_assert(__riscv_flen <= 64, "a register fits");
+#endif
+_Static_assert(sizeof(struct wf_saved) == WF_SAVED_BYTES, "layout");
 #endif
 
 /**
@@ -128,6 +176,11 @@ wf_switch_leave(void *to)
 #elif defined(__aarch64__)
     register void *x0 __asm__("x0") = to;
     __asm__ volatile("b wf_switch_leave_" : : "r"(x0) : "memory");
+#elif defined(__i386__)
+    __asm__ volatile("jmp wf_switch_leave_" : : "a"(to) : "memory");
+#elif defined(__riscv)
+    register void *a0 __asm__("a0") = to;
+    __asm__ volatile("tail wf_switch_leave_" : : "r"(a0) : "memory");
 #endif
     __builtin_unreachable();
 }

@@ -32,24 +32,31 @@
 
 enum { THREADS = 4, FIBERS = 4, AHEAD = 10000 };
 
-/* A number and its thread, as one word. */
-#define NUMBER_BITS 40
+/* A number and its thread, as one word, which a pointer can be. */
+static uint64_t word_of(uint64_t thread, uint64_t number)
+{
+    return number * THREADS + thread;
+}
 
 static uint64_t drawn;
 
 /* ---- words between threads ---------------------------------------------- */
 
-static uint64_t read_word(const uint64_t *word)
+/* On i386 it would be aligned at 4 otherwise, and then clang has a library do
+ * what is atomic. */
+typedef uint64_t shared_word __attribute__((aligned(8)));
+
+static uint64_t read_word(const shared_word *word)
 {
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
-static void write_word(uint64_t *word, uint64_t value)
+static void write_word(shared_word *word, uint64_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-static void wait_for_word(const uint64_t *word, uint64_t least)
+static void wait_for_word(const shared_word *word, uint64_t least)
 {
     for (int i = 0; read_word(word) < least; i++)
         if (i > 100) sched_yield();
@@ -57,7 +64,7 @@ static void wait_for_word(const uint64_t *word, uint64_t least)
 
 static void linger(uint64_t steps)
 {
-    static uint64_t never;
+    static shared_word never;
     while (steps-- > 0)
         (void)read_word(&never);
 }
@@ -79,14 +86,14 @@ static void join(pthread_t t)
 struct arrivals {
     uint64_t each;          /* how many numbers of each thread */
     uint64_t next[THREADS]; /* in order */
-    uint64_t count;         /* atomic */
+    shared_word count;      /* atomic */
     uint64_t sum;           /* of the numbers */
 };
 
 static void arrived_in_order(struct arrivals *a, uint64_t word)
 {
-    int thread = (int)(word >> NUMBER_BITS);
-    uint64_t number = word & (((uint64_t)1 << NUMBER_BITS) - 1);
+    int thread = (int)(word % THREADS);
+    uint64_t number = word / THREADS;
     same("number of thread", thread, (long long)number,
          (long long)a->next[thread]);
     a->next[thread]++;
@@ -120,7 +127,7 @@ static void *posts(void *arg)
     const struct source *s = arg;
     for (uint64_t i = 0; i < s->to->each; i++) {
         if (i > AHEAD) wait_for_word(&s->to->count, i - AHEAD);
-        void *word = (void *)(uintptr_t)(s->thread << NUMBER_BITS | i);
+        void *word = (void *)(uintptr_t)word_of(s->thread, i);
         same("post", (int)s->thread, weft_post(s->run, takes_post, word), 0);
     }
     weft_remote_unref(s->run);
@@ -152,7 +159,7 @@ static void *sends(void *arg)
 {
     const struct source *s = arg;
     for (uint64_t i = 0; i < s->to->each; i++) {
-        uint64_t word = s->thread << NUMBER_BITS | i;
+        uint64_t word = word_of(s->thread, i);
         int err;
         while ((err = weft_chan_trysend(s->chan, &word)) == -EAGAIN)
             sched_yield();
@@ -176,8 +183,8 @@ static int receives(void *arg)
     uint64_t word, number;
     int got;
     while ((got = weft_chan_recv(r->chan, &word)) == 1) {
-        int thread = (int)(word >> NUMBER_BITS);
-        number = word & (((uint64_t)1 << NUMBER_BITS) - 1);
+        int thread = (int)(word % THREADS);
+        number = word / THREADS;
         if (number < r->least[thread])
             differs("thread %d: number %" PRIu64 " comes after %" PRIu64,
                     thread, number, r->least[thread] - 1);
@@ -195,8 +202,8 @@ static int receives_all(void *arg)
     struct receiving r[FIBERS];
     pthread_t threads[THREADS];
     weft_nursery n;
-    weft_chan *c = weft_chan_new(sizeof(uint64_t), wf_draw(&drawn) % 5 * 16,
-                                 NULL, WEFT_CHAN_MT);
+    size_t room = (size_t)(wf_draw(&drawn) % 5 * 16);
+    weft_chan *c = weft_chan_new(sizeof(uint64_t), room, NULL, WEFT_CHAN_MT);
     if (!c) return -ENOMEM;
     int rc = weft_nursery_open(&n, NULL);
     for (int i = 0; i < FIBERS && rc == 0; i++) {
@@ -223,7 +230,8 @@ static int receives_all(void *arg)
 
 /* The thread tries something in each round, somewhat later or sooner. */
 struct rounds {
-    uint64_t count, begun, done; /* the last two are atomic */
+    uint64_t count;
+    shared_word begun, done; /* atomic */
     weft_token *token;
     weft_chan *chan, *handle;
     weft_scope *scope;

@@ -53,9 +53,9 @@ struct wf_away {
 #define AWAY_OF(m, member)                                                     \
     ((struct wf_away *)(void *)((char *)(m)-offsetof(struct wf_away, member)))
 
-static long abroad_number(const void *object)
+static int64_t abroad_number(const void *object)
 {
-    return (long)((const struct wf_away *)object)->abroad + 1;
+    return (int64_t)((const struct wf_away *)object)->abroad + 1;
 }
 
 static const struct wf_wait_kind for_return = {.name = "run on worker",

@@ -41,7 +41,7 @@ struct wf_channel {
 
 static inline size_t wf_channel_inside(const struct wf_channel *c)
 {
-    return c->entered - c->left;
+    return (size_t)(c->entered - c->left);
 }
 
 static inline void wf_channel_copy(const struct wf_channel *c, void *to,

@@ -76,7 +76,7 @@ static void add_wait(struct line *l, const weft_fiber *f)
 {
     add(l, " parked %.3f s in %s ", seconds(f->since, wf_now), f->kind->name);
     if (f->kind->number)
-        add(l, "%ld", f->kind->number(f->object));
+        add(l, "%lld", (long long)f->kind->number(f->object));
     else
         add(l, "%p", f->object);
     if (f->kind == &wf_nursery_closing) {

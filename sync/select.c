@@ -231,9 +231,9 @@ static bool abort_select(weft_fiber *f)
     return true;
 }
 
-static long number_of(const void *object)
+static int64_t number_of(const void *object)
 {
-    return (long)((const struct selecting *)object)->on;
+    return (int64_t)((const struct selecting *)object)->on;
 }
 
 static const struct wf_wait_kind selecting = {.name = "select of",

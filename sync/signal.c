@@ -96,7 +96,7 @@ static bool abort_wait(weft_fiber *f)
     return true;
 }
 
-static long number_of(const void *object)
+static int64_t number_of(const void *object)
 {
     return lowest(*(const uint64_t *)object);
 }

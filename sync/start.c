@@ -41,9 +41,9 @@ static const weft_fiber *child_of(const void *object)
     return &((const struct starting *)object)->child->fiber;
 }
 
-static long child_number(const void *object)
+static int64_t child_number(const void *object)
 {
-    return (long)child_of(object)->id;
+    return (int64_t)child_of(object)->id;
 }
 
 static const struct wf_wait_kind to_be_ready = {.name = "start of fiber",

@@ -122,9 +122,9 @@ static const weft_fiber *fiber_of(const void *object)
     return ((const weft_task *)object)->fiber_;
 }
 
-static long number_of(const void *object)
+static int64_t number_of(const void *object)
 {
-    return (long)((const weft_task *)object)->id_;
+    return (int64_t)((const weft_task *)object)->id_;
 }
 
 static const struct wf_wait_kind joining = {.name = "join of fiber",

@@ -81,9 +81,9 @@ static void say(const struct words *w)
     wf_os_say(2, w->text, w->len);
 }
 
-static void add_count(struct words *w, const char *what, long count)
+static void add_count(struct words *w, const char *what, int64_t count)
 {
-    if (count > 0) add(w, ", %ld %s", count, what);
+    if (count > 0) add(w, ", %lld %s", (long long)count, what);
 }
 
 static void add_left(struct words *w, const struct snapshot *before,

@@ -27,7 +27,7 @@ static __thread struct {
     unsigned drained; /* for the first: of the others */
 } here;
 
-static long seat_number(const void *object)
+static int64_t seat_number(const void *object)
 {
     const struct wf_seat *seat = object;
     return seat - wf_group->seats + 1;

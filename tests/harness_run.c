@@ -145,11 +145,11 @@ static void note(char *text, size_t len, const char *format, ...)
     va_end(args);
 }
 
-static void note_count(char *text, size_t len, const char *what, long before,
-                       long after)
+static void note_count(char *text, size_t len, const char *what,
+                       long long before, long long after)
 {
     if (after != before) {
-        note(text, len, ", %s: %ld", what, after - before);
+        note(text, len, ", %s: %lld", what, after - before);
     }
 }
 

@@ -73,7 +73,7 @@ TEST_ANYWHERE(a_hundred_thousand_leaves_sum_up)
 }
 
 struct wide {
-    int64_t number, *sum;
+    long number, *sum; /* a word, so that to add it is atomic anywhere */
 };
 
 static int adds_number(void *arg)
@@ -85,10 +85,10 @@ static int adds_number(void *arg)
 
 TEST_ANYWHERE(a_wide_fan_of_copied_arguments_sums_up)
 {
-    int64_t sum = 0, count = many(20000);
+    long sum = 0, count = many(20000);
     int rc;
     WEFT_NURSERY(n, rc) {
-        for (int64_t i = 0; i < count; i++) {
+        for (long i = 0; i < count; i++) {
             struct wide w = {i, &sum};
             CHECK_EQ(
                 weft_spawn_copy_ex(&n, adds_number, &w, sizeof w, &anywhere),

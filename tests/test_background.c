@@ -197,7 +197,7 @@ TEST(background_work_may_start_more_of_it)
 TEST(background_work_without_memory_is_refused)
 {
     struct work w = {.span = 1};
-    weft_spawn_opts huge = {.stack_size = (size_t)1 << 60};
+    weft_spawn_opts huge = {.stack_size = SIZE_MAX / 2};
     CHECK_EQ(weft_background(works, &w, &huge), -ENOMEM);
     settle();
     CHECK_EQ(w.entered, 0);

@@ -244,6 +244,39 @@ TEST(of_what_is_not_there_nothing_is_known)
     remove_dir();
 }
 
+TEST(what_is_behind_4_GiB_is_as_good_as_the_rest)
+{
+    const int64_t far = ((int64_t)1 << 32) + 5;
+    char got[8] = "";
+    size_t done = 0;
+    struct stat st;
+    weft_fd pair[2];
+    weft_file_data all;
+    make_dir();
+    weft_fd fd = open_to_write("f", 0);
+    CHECK_EQ(weft_file_pwrite(fd, "far", 3, far), 3);
+    CHECK_EQ(weft_file_fstat(fd, &st), 0);
+    CHECK_EQ(st.st_size, far + 3);
+    CHECK_EQ(weft_file_pread(fd, got, sizeof got, far), 3);
+    CHECK_EQ(weft_file_pread(fd, got, 1, 5), 1);
+    CHECK_STR(got, "");
+
+    CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_STREAM, pair), 0);
+    CHECK_EQ(weft_file_send(pair[0], fd, far, SIZE_MAX, &done), 0);
+    CHECK_EQ(done, 3);
+    CHECK_EQ(weft_read(pair[1], got, sizeof got), 3);
+    CHECK_EQ(memcmp(got, "far", 3), 0);
+
+    CHECK_EQ(weft_file_read_all(in_dir("f"), 1000, &all), -EFBIG);
+    CHECK_EQ(weft_file_truncate(fd, far + 1), 0);
+    CHECK_EQ(weft_file_stat(in_dir("f"), &st), 0);
+    CHECK_EQ(st.st_size, far + 1);
+    CHECK_EQ(weft_close(pair[0]), 0);
+    CHECK_EQ(weft_close(pair[1]), 0);
+    CHECK_EQ(weft_file_close(fd), 0);
+    remove_dir();
+}
+
 TEST(a_cached_read_needs_no_thread)
 {
     char buf[8];

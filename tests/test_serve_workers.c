@@ -9,6 +9,7 @@
 #include <weft/workers.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -822,7 +823,7 @@ static int lose_memory(void *lost)
     bool gone = *(bool *)lost;
     wf_hostile_fail(WF_CALL_ALLOC, 1, gone);
     if (gone) return 0;
-    wf_hostile_fail(WF_CALL_ALLOC, 1L << 40, false);
+    wf_hostile_fail(WF_CALL_ALLOC, LONG_MAX, false);
     return 0;
 }
 

@@ -286,7 +286,7 @@ static int asks_for_a_stack_that_cannot_be(void *arg)
 {
     struct too_large *t = arg;
     static unsigned number;
-    weft_spawn_opts opts = {.stack_size = (size_t)1 << 60};
+    weft_spawn_opts opts = {.stack_size = SIZE_MAX / 2};
     t->result = weft_spawn_wait_ex(t->n, notes_that_it_started, &number, &opts);
     return 0;
 }

@@ -293,8 +293,10 @@ TEST_PLAIN(high_water_is_the_deepest_octet_ever_written)
 
 TEST_PLAIN(stacks_larger_than_the_address_space_are_refused)
 {
-    const size_t sizes[] = {(size_t)1 << 46, (size_t)1 << 60,
-                            SIZE_MAX / 2, SIZE_MAX - PAGE, SIZE_MAX};
+    /* That of 64 bits is for the kernel to refuse. */
+    const size_t sizes[] = {
+        sizeof(size_t) < 8 ? SIZE_MAX / 4 : SIZE_MAX >> 18, SIZE_MAX / 4,
+        SIZE_MAX / 2, SIZE_MAX - PAGE, SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct wf_stack_pool p;
         wf_stack_pool_init(&p, sizes[i], GUARD);
@@ -302,6 +304,21 @@ TEST_PLAIN(stacks_larger_than_the_address_space_are_refused)
         CHECK_EQ(p.promised, 0);
         wf_stack_pool_fini(&p);
     }
+}
+
+/* Of 32 bits too, where sixteen of them would be all there is. */
+TEST_PLAIN(a_few_large_stacks_fit_into_the_address_space)
+{
+    struct wf_stack_pool p;
+    wf_stack_pool_init(&p, (size_t)256 << 20, GUARD);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(wf_stack_promise(&p), 0);
+    for (int i = 0; i < 3; i++) {
+        struct wf_stack *s = wf_stack_take(&p);
+        s->low[0] = s->top[-1] = 1;
+        wf_stack_release(s);
+    }
+    wf_stack_pool_fini(&p);
 }
 
 static void promise_with_little_address_space(void *unused)

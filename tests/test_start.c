@@ -1139,7 +1139,7 @@ TEST(a_start_without_memory_leaves_the_nursery_as_it_was)
 {
     weft_nursery n;
     weft_nursery_opts opts = {.limit = 1};
-    weft_spawn_opts huge = {.stack_size = (size_t)1 << 60};
+    weft_spawn_opts huge = {.stack_size = SIZE_MAX / 2};
     struct server s = {.after = 1};
     void *value = untouched;
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);
@@ -1157,7 +1157,7 @@ TEST(a_place_that_could_not_be_used_goes_to_the_next_in_line)
 {
     weft_nursery outer, n;
     weft_nursery_opts opts = {.limit = 1};
-    weft_spawn_opts huge = {.stack_size = (size_t)1 << 60};
+    weft_spawn_opts huge = {.stack_size = SIZE_MAX / 2};
     struct server holder = {.after = WEFT_MSEC(5)}, a = {.before = 1};
     struct server b = {.before = 1, .after = 1};
     struct starter first = {.n = &n, .server = &a, .opts = &huge};
@@ -1330,7 +1330,7 @@ TEST(a_start_that_starts_nothing_leaves_task_and_doneq_alone)
     weft_spawn_opts huge = opts;
     struct server s = {.before = 1}, holder = {.after = WEFT_MSEC(20)};
     int rc;
-    huge.stack_size = (size_t)1 << 60;
+    huge.stack_size = SIZE_MAX / 2;
     weft_doneq_init(&q);
     CHECK_EQ(weft_nursery_open(&closed, NULL), 0);
     CHECK_EQ(weft_nursery_close(&closed, 0), 0);

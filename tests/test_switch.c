@@ -138,13 +138,13 @@ static void doubles_until_wrong(void *arg)
     struct fiber *f = arg;
     double s = (double)f->seed;
     double a = s, b = s + 1, c = s + 2, d = s + 3, e = s + 4, g = s + 5;
-    double h = s + 6, i = s + 7, j = s + 8, k = s + 9;
+    double h = s + 6, i = s + 7, j = s + 8, k = s + 9, l = s + 10, m = s + 11;
 
     f->good = true;
     for (int turn = 0; turn < ROUNDS; turn++) {
         park(f);
         a += s, b += s, c += s, d += s, e += s;
-        g += s, h += s, i += s, j += s, k += s;
+        g += s, h += s, i += s, j += s, k += s, l += s, m += s;
         double first = s + s * (double)(turn + 1);
         double wrong = (a - first) * (a - first);
         wrong += (b - first - 1) * (b - first - 1);
@@ -156,6 +156,8 @@ static void doubles_until_wrong(void *arg)
         wrong += (i - first - 7) * (i - first - 7);
         wrong += (j - first - 8) * (j - first - 8);
         wrong += (k - first - 9) * (k - first - 9);
+        wrong += (l - first - 10) * (l - first - 10);
+        wrong += (m - first - 11) * (m - first - 11);
         f->good = f->good && wrong < 0.5;
     }
     f->ended = true;
@@ -253,7 +255,8 @@ TEST_PLAIN(many_stacks_switch_to_each_other_in_any_order)
 
 /*
  * The compiler trusts the ABI and aligns nothing itself up to 16 bytes; on
- * x86-64 variadic functions store vector registers with aligned moves.
+ * x86-64 variadic functions store vector registers with aligned moves, and on
+ * i386 gcc has taken 16 for granted since it has known how to use vectors.
  */
 static void note_alignment(void *arg)
 {
@@ -390,8 +393,13 @@ struct framed {
 static __attribute__((noinline)) void park_framed(void *arg)
 {
     struct framed *p = arg;
-    p->frame = __builtin_frame_address(0);
-    p->callers_frame = *(void **)p->frame;
+    void **frame = __builtin_frame_address(0);
+    p->frame = frame;
+#if defined(__riscv)
+    p->callers_frame = frame[-2]; /* it points above what it is a frame of */
+#else
+    p->callers_frame = frame[0];
+#endif
     wf_switch(&p->sp, tester);
     wf_switch_leave(tester);
 }
@@ -414,6 +422,10 @@ TEST_PLAIN(a_parked_stack_has_the_layout_the_header_tells)
     const struct wf_saved *saved = p.sp;
 #if defined(__x86_64__)
     uint64_t frame = saved->rbp, pc = saved->rip;
+#elif defined(__i386__)
+    uint64_t frame = saved->ebp, pc = saved->eip;
+#elif defined(__riscv)
+    uint64_t frame = saved->s0, pc = saved->ra;
 #else
     uint64_t frame = saved->x29, pc = saved->x30;
 #endif

@@ -154,7 +154,7 @@ TEST_PLAIN(a_fiber_that_blocks_in_a_read_is_named_while_it_does)
 static int sleeps_in_the_kernel(void *arg)
 {
     int64_t ns = 3 * watched.watchdog;
-    struct timespec left = {ns / 1000000000, ns % 1000000000};
+    struct timespec left = {ns / 1000000000, (long)(ns % 1000000000)};
     (void)arg;
     while (nanosleep(&left, &left) < 0)
         CHECK_EQ(errno, EINTR);

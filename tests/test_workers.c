@@ -309,7 +309,7 @@ static const char *read_whole(FILE *file)
 
 TEST_WORKERS(the_dump_shows_the_fibers_of_every_worker)
 {
-    char names[9][16];
+    char names[9][24];
     unsigned count = weft_workers();
     int rc;
     FILE *file = tmpfile();

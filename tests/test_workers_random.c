@@ -145,7 +145,7 @@ static int with_children(struct grown *g)
     weft_task tasks[MOST_CHILDREN] = {{.user_ = NULL}};
     const weft_nursery_opts o = {.policy = (weft_policy)draw(g, 3),
                                  .limit = (unsigned)draw(g, 4) * 2};
-    size_t count = 1 + draw(g, MOST_CHILDREN);
+    size_t count = 1 + (size_t)draw(g, MOST_CHILDREN);
     weft_nursery n;
     CHECK_EQ(weft_nursery_open(&n, &o), 0);
     for (size_t i = 0; i < count; i++) {

@@ -26,6 +26,10 @@
  * up its caller for as long; where that may be, have weft_blocking_abandon work
  * on memory that is its own.
  *
+ * Files may be larger than 2 GiB everywhere. Where a long has 32 bits, give the
+ * compiler -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64, as weft itself has them and
+ * weft.pc tells: struct stat is another one without.
+ *
  * All calls of this page that park may also return -EAGAIN or -ENOMEM: there is
  * no thread, and none can be had. For what else a call does not list, see
  * the manual of the system call of that name. For calls that are not here, such
@@ -39,6 +43,23 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+
+#if !defined(__LP64__)
+#ifdef __cplusplus
+#define WEFT_SAME_STAT_(same)                                                  \
+    static_assert(same, "needs -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64")
+#else
+#define WEFT_SAME_STAT_(same)                                                  \
+    _Static_assert(same, "needs -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64")
+#endif
+WEFT_SAME_STAT_(sizeof(off_t) == 8);
+#if defined(__GLIBC__)
+#if __GLIBC_PREREQ(2, 34) /* there was no choice before */
+WEFT_SAME_STAT_(sizeof(time_t) == 8);
+#endif
+#endif
+#undef WEFT_SAME_STAT_
+#endif
 
 WEFT_BEGIN_DECLS
 

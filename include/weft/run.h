@@ -23,10 +23,11 @@
  *
  * The watchdog names a fiber that keeps its thread to itself, on standard error
  * with a backtrace, while it does so: one that computes, or blocks in a system
- * call. A timer of each watched thread, or where there is none (macOS, BSD) one
- * more thread, sends it that signal three times within the limit. Calls that
- * were interrupted go on (SA_RESTART), save those that never do, such as
- * nanosleep and poll: they fail with EINTR.
+ * call. (A backtrace goes as far as there are unwind tables, which on riscv64
+ * takes -fasynchronous-unwind-tables.) A timer of each watched thread, or where
+ * there is none (macOS, BSD) one more thread, sends it that signal three times
+ * within the limit. Calls that were interrupted go on (SA_RESTART), save those
+ * that never do, such as nanosleep and poll: they fail with EINTR.
  *
  * Debug builds watch for a second unless they are told otherwise: without a
  * signal, so a fiber is named when it has come to a switch, and one that only
@@ -50,7 +51,9 @@ typedef enum weft_on_deadlock {
 
 typedef struct weft_run_opts {
     size_t stack_size;    /* of a fiber, usable bytes; 0: 64 KiB */
-    size_t guard_size;    /* of the unusable region below it; 0: 64 KiB */
+    size_t guard_size;    /* of the unusable region below it; 0: 64 KiB; a
+                             32-bit address space is full with 30000 of both,
+                             or with 60000 stacks that have guards of 4 KiB */
     bool handle_signals;  /* the first SIGINT or SIGTERM cancels main with
                              WEFT_R_SIGNAL; the second one ends the process;
                              for other signals see weft/signal.h */
