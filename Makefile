@@ -93,7 +93,7 @@ COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -pthread \
           $(if $(filter ucontext,$(SWITCH)),-DWF_SWITCH_UCONTEXT) \
           $(if $(filter posix,$(SEAM)),-DWF_SEAM_POSIX) $(CPPFLAGS) $(CFLAGS)
 LINK    = $(CC) -pthread $(filter -fsanitize=%,$(FLAVOUR_$(BUILD))) \
-          $(LINK_ELF) $(CFLAGS) $(LDFLAGS)
+          $(LINK_ELF) $(LINK_SHIM) $(CFLAGS) $(LDFLAGS)
 ifeq ($(MACH_O),)
 LINK_ELF := -Wl,-z,relro,-z,now,-z,noexecstack
 endif
@@ -111,9 +111,18 @@ CHOSEN   := $(wildcard runtime/switch_$(SWITCH).[cS] runtime/os_$(SEAM).c \
 SRCS := $(filter-out $(PLATFORM),$(wildcard $(MODULES:=/*.c))) $(CHOSEN)
 LIB  := $(OUT)/libweft.a
 
+# --- kqueue where there is none: a stand-in, for the tests (tests/kqueue)
+ifeq ($(POLLER)$(findstring linux,$(TRIPLE)),kqueuelinux)
+SHIM      := $(OUT)/tests/kqueue/kqueue.o
+LINK_SHIM := $(SHIM) -Wl,--wrap=close
+$(OUT)/reactor/poller_kqueue.o $(OUT)/tests/kqueue/%.o: \
+    INCLUDE = -Iinclude -I. -Itests/kqueue
+endif
+
 # --- programs: test_*, bench_*, floor_* and load*; what stands beside them is
 #     linked into each
-TEST_SRCS  := $(wildcard tests/test_*.c)
+TEST_SRCS  := $(wildcard tests/test_*.c $(if $(filter kqueue,$(POLLER)),\
+              tests/kqueue/test_kqueue.c $(if $(SHIM),tests/kqueue/test_shim*.c)))
 BENCH_SRCS := $(wildcard bench/bench_*.c bench/floor_*.c bench/load*.c)
 EXAMP_SRCS := $(wildcard examples/*.c)
 
@@ -299,6 +308,8 @@ $(OUT)/%.o: %.S $(OUT)/flags
 	@echo '  AS   $<' && mkdir -p $(@D) && \
 	    $(COMPILE) $(INCLUDE) -MMD -MP -c -o $@ $<
 
+$(TESTS) $(BENCH) $(EXAMP) $(STRESS): $(SHIM)
+
 # A stamp holds a text and is touched when the text changes: the commands with
 # the compiler's version for every object, and the list of what is linked, so
 # that a file taken away leaves the library too.
@@ -311,6 +322,6 @@ $(OUT)/flags $(OUT)/members: FORCE
 	@mkdir -p $(@D) && printf '%s\n' "$$STAMP" | cmp -s - $@ || \
 	    printf '%s\n' "$$STAMP" >$@
 
--include $(patsubst %.o,%.d,$(LIB_OBJS) $(TEST_WITH) $(BENCH_WITH) \
+-include $(patsubst %.o,%.d,$(SHIM) $(LIB_OBJS) $(TEST_WITH) $(BENCH_WITH) \
          $(STRESS_MAIN) $(STRESS_WITH)) \
          $(patsubst %,%.d,$(TESTS) $(BENCH) $(EXAMP))

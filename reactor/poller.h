@@ -2,10 +2,10 @@
 /*
  * poller.h - the one question to the kernel: what has become ready?
  *
- * One file a system: poller_epoll.c, poller_poll.c. A poller returns an array
- * of what fired, and schedules nothing. It knows descriptors by a key of the
- * caller's, which comes back with every event; a stale event is told by its
- * key.
+ * One file a system: poller_epoll.c, poller_kqueue.c, poller_poll.c. A poller
+ * returns an array of what fired, all there is or some of it, and schedules
+ * nothing. It knows descriptors by a key of the caller's, which comes back with
+ * every event; a stale event is told by its key.
  *
  * Keys are not 0. A descriptor is added once. In mode WF_EDGE an event says
  * that something has become ready since the last one, both ways in one
@@ -49,8 +49,8 @@ int wf_poller_again(struct wf_poller *p, int fd, uint64_t key,
 
 void wf_poller_remove(struct wf_poller *p, int fd);
 
-/* A fiber is about to wait for `events` of an added descriptor. Pollers with
- * edges of their own need not be told. */
+/* A fiber is about to wait for `events` of an added descriptor, in mode WF_EDGE:
+ * who is not told need not report them. (epoll does anyhow.) */
 void wf_poller_expect(struct wf_poller *p, int fd, unsigned events);
 
 /* Waits at most timeout_ns (INT64_MAX: for ever), never less unless something

@@ -317,7 +317,8 @@ static inline void fetch_fiber(const struct wf_reactor *r,
 }
 
 /* True: there were messages. They were first. */
-static bool poll_once(struct wf_reactor *r, int64_t timeout, bool for_good)
+static bool poll_once(struct wf_reactor *r, int64_t timeout, bool for_good,
+                      int *ret_events)
 {
     bool sleeps = timeout > 0 && wf_doze_begin(for_good);
     wf_stats.polls++;
@@ -330,6 +331,7 @@ static bool poll_once(struct wf_reactor *r, int64_t timeout, bool for_good)
         if (i + AHEAD_FIBER < n) fetch_fiber(r, &r->events[i + AHEAD_FIBER]);
         take_event(r, &r->events[i]);
     }
+    *ret_events = n;
     return messages;
 }
 
@@ -352,11 +354,12 @@ static bool spin(struct wf_reactor *r)
 {
     int64_t until = wf_time_add(wf_now, r->opts.spin);
     size_t waiting = r->waiting;
+    int events;
     while (r->waiting == waiting && wf_wheel_next(&r->wheel) > wf_now) {
         if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) break;
         if (wf_message_waiting()) break;
         if (wf_now >= until) return false;
-        (void)poll_once(r, 0, false);
+        (void)poll_once(r, 0, false, &events);
     }
     return true;
 }
@@ -373,7 +376,8 @@ static int64_t idle_for(const struct wf_reactor *r)
     return next - wf_now;
 }
 
-/* In a virtual run, when nothing else moves, time does. */
+/* In a virtual run, when nothing else moves, time does. An event for nobody is
+ * a move too: a poller need not tell all there is at once. */
 static void jump(const struct wf_reactor *r)
 {
     int64_t next = wf_wheel_next(&r->wheel);
@@ -392,6 +396,7 @@ static bool turn(void *self, bool may_block)
     struct wf_reactor *r = self;
     size_t waiting = r->waiting;
     int64_t timeout = 0;
+    int events = 0;
     bool messages = false, stuck = false;
     wf_clock_update();
     if (may_block) {
@@ -406,10 +411,10 @@ static bool turn(void *self, bool may_block)
         if (timeout > 0 && spins && spin(r)) timeout = 0;
     }
     if (r->registered > 0 || timeout > 0)
-        messages = poll_once(r, timeout, stuck);
+        messages = poll_once(r, timeout, stuck, &events);
     bool kicked = __atomic_load_n(&r->kicked, __ATOMIC_RELAXED);
-    if (may_block && wf_clock_is_virtual() && r->waiting == waiting &&
-        !messages && !kicked)
+    if (may_block && wf_clock_is_virtual() && events == 0 && !messages &&
+        !kicked)
         jump(r);
     if (__atomic_load_n(&r->kicked, __ATOMIC_RELAXED)) {
         __atomic_store_n(&r->kicked, 0, __ATOMIC_SEQ_CST);
