@@ -37,6 +37,14 @@ $(error musl has no makecontext: there is no SWITCH=ucontext, and '$(ARCH)' \
         has no runtime/switch_$(ARCH).S)
 endif
 
+# The C++ compiler that belongs to CC; or why there is none.
+ifeq ($(origin CXX),default)
+CXX := $(subst gcc,g++,$(subst clang,clang++,$(patsubst cc,c++,$(CC))))
+endif
+NO_CXX := $(shell test "$$($(CXX) -dumpmachine 2>&1)" = '$(TRIPLE)' && \
+          $(CXX) -include exception -fsyntax-only -x c++ /dev/null \
+          2>/dev/null || echo 'no C++ compiler: $(CXX) does not work')
+
 # A cross compiler brings its own archiver; CC='ccache gcc' makes one word.
 ifeq ($(origin AR),default)
 AR := $(or $(patsubst %gcc,%ar,$(filter-out musl-gcc,$(filter %-gcc,$(CC)))),\
@@ -54,13 +62,15 @@ FLAVOUR_valgrind := -O1 -g -DWEFT_DEBUG -DWEFT_VALGRIND \
                     -include runtime/helgrind.h
 FLAVOUR_asan     := -O1 -g -DWEFT_DEBUG -fsanitize=address,undefined \
                     -fno-sanitize-recover=all
-FLAVOUR_ubsan    := -O1 -g -DWEFT_DEBUG -fsanitize=undefined \
+FLAVOUR_ubsan    := -O1 -g -DWEFT_DEBUG -DWEFT_UBSAN -fsanitize=undefined \
                     -fno-sanitize-recover=all
 FLAVOUR_tsan     := -O1 -g -DWEFT_DEBUG -fsanitize=thread
+FLAVOUR_msan     := -O1 -g -DWEFT_DEBUG -fsanitize=memory \
+                    -fsanitize-memory-track-origins -fno-sanitize-recover=all
 FLAVOUR_hostile  := -O1 -g -DWEFT_DEBUG -DWEFT_HOSTILE
 ifeq ($(FLAVOUR_$(BUILD)),)
 $(error BUILD=$(BUILD) is not one of: release debug valgrind asan ubsan tsan \
-        hostile)
+        msan hostile)
 endif
 
 # A debug flavour keeps frame pointers and stack canaries; a canary in every
@@ -92,7 +102,13 @@ COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(WARN) -fvisibility=hidden -pthread \
           $(DEBUGGABLE) $(FLAVOUR_$(BUILD)) \
           $(if $(filter ucontext,$(SWITCH)),-DWF_SWITCH_UCONTEXT) \
           $(if $(filter posix,$(SEAM)),-DWF_SEAM_POSIX) $(CPPFLAGS) $(CFLAGS)
-LINK    = $(CC) -pthread $(filter -fsanitize=%,$(FLAVOUR_$(BUILD))) \
+COMPILE_CXX = $(CXX) -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic \
+          -pthread $(WIDE) $(HARDEN) $(PREMAP) $(DEBUGGABLE) \
+          $(filter-out -include %.h,$(FLAVOUR_$(BUILD))) $(CPPFLAGS) $(CXXFLAGS)
+CXXFLAGS ?= $(CFLAGS)
+LINK     = $(CC) $(LINKS)
+LINK_CXX = $(CXX) $(LINKS)
+LINKS    = -pthread $(filter -fsanitize=%,$(FLAVOUR_$(BUILD))) \
           $(LINK_ELF) $(LINK_SHIM) $(CFLAGS) $(LDFLAGS)
 ifeq ($(MACH_O),)
 LINK_ELF := -Wl,-z,relro,-z,now,-z,noexecstack
@@ -126,9 +142,14 @@ TEST_SRCS  := $(wildcard tests/test_*.c $(if $(filter kqueue,$(POLLER)),\
 BENCH_SRCS := $(wildcard bench/bench_*.c bench/floor_*.c bench/load*.c)
 EXAMP_SRCS := $(wildcard examples/*.c)
 
-TESTS := $(TEST_SRCS:%.c=$(OUT)/%)
+# In C++ too; tests say so where they cannot be built.
+CXX_TESTS := $(patsubst %.cc,$(OUT)/%,$(wildcard tests/test_*.cc))
+CXX_EXAMP := $(if $(NO_CXX),,\
+             $(patsubst %.cc,$(OUT)/%,$(wildcard examples/*.cc)))
+
+TESTS := $(TEST_SRCS:%.c=$(OUT)/%) $(CXX_TESTS)
 BENCH := $(BENCH_SRCS:%.c=$(OUT)/%)
-EXAMP := $(EXAMP_SRCS:%.c=$(OUT)/%)
+EXAMP := $(EXAMP_SRCS:%.c=$(OUT)/%) $(CXX_EXAMP)
 
 object     = $(patsubst %,$(OUT)/%.o,$(basename $(1)))
 LIB_OBJS   := $(call object,$(SRCS))
@@ -280,7 +301,7 @@ clean: ## remove what was built
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /    \1\t/p' Makefile | expand -t 16
-	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|hostile  CC=  SWITCH='
+	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|msan|hostile  CC=  SWITCH='
 	@echo '  POLLER=  PREFIX=  DESTDIR=  FILTER=name  RUNNER=program  QUICK=1'
 	@echo '  SEAM=linux|posix  ORDERS=n  SEED=n  SEEDS=n  STEPS=n  WAKES=n'
 
@@ -309,11 +330,22 @@ $(OUT)/%.o: %.S $(OUT)/flags
 	    $(COMPILE) $(INCLUDE) -MMD -MP -c -o $@ $<
 
 $(TESTS) $(BENCH) $(EXAMP) $(STRESS): $(SHIM)
+ifeq ($(NO_CXX),)
+$(CXX_TESTS) $(CXX_EXAMP): private LINK = $(LINK_CXX)
+$(OUT)/%.o: %.cc $(OUT)/flags
+	@echo '  CXX  $<' && mkdir -p $(@D) && \
+	    $(COMPILE_CXX) $(INCLUDE) -MMD -MP -c -o $@ $<
+else
+$(CXX_TESTS:=.o): tests/without/cxx.c $(OUT)/flags
+	@echo '  CC   $< for $(@F)' && mkdir -p $(@D) && \
+	    $(COMPILE) $(INCLUDE) -DWHY='"$(NO_CXX)"' -MMD -MP -c -o $@ $<
+endif
 
 # A stamp holds a text and is touched when the text changes: the commands with
 # the compiler's version for every object, and the list of what is linked, so
 # that a file taken away leaves the library too.
 $(OUT)/flags: export STAMP = $(COMPILE) / $(LINK) $(LDLIBS) / \
+    $(COMPILE_CXX) / $(NO_CXX) / \
     $(shell $(CC) --version | head -n 1)
 $(OUT)/members: export STAMP = $(LIB_OBJS) / $(TEST_WITH) / $(BENCH_WITH) / \
     $(STRESS_WITH)

@@ -153,6 +153,10 @@ static ssize_t more(weft_stream *s, size_t have, size_t max,
         if (s->in_len_ >= max) return -ENOBUFS;
         ssize_t n = fill(s);
         if (n < 0) return n;
+        if (n == 0 && !s->in_) { /* nothing has ever come */
+            *ret_data = "";
+            return 0;
+        }
         if (n == 0) break;
     }
     *ret_data = s->in_ + s->in_from_;

@@ -115,6 +115,7 @@ static int ask(struct wf_poller *p, int max, int64_t timeout_ns)
         /* The kernel's timespec, also where that of libc has 32 bits. */
         const int64_t t[] = {timeout_ns / 1000000000, timeout_ns % 1000000000};
         long n = syscall(SYS_epoll_pwait2, p->epoll, p->got, max, t, NULL, 0);
+        if (n > 0) wf_note_written(p->got, (size_t)n * sizeof *p->got);
         if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return (int)n;
         p->no_pwait2 = true;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * annotate.h - telling Valgrind, ASan and TSan about stacks.
+ * annotate.h - telling Valgrind, ASan, TSan and MSan about stacks.
  *
  * All of it is empty in a plain build, save for Valgrind's registration, which
  * is a few instructions whenever a stack is mapped. The sanitizers' calls are
@@ -26,6 +26,12 @@
 #endif
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define WF_MSAN 1
+#endif
+#endif
+
 #ifdef WF_ASAN
 void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom,
                                     size_t size);
@@ -39,6 +45,18 @@ void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+#endif
+
+#ifdef WF_MSAN
+void __msan_poison(const volatile void *p, size_t size);
+void __msan_unpoison(const volatile void *p, size_t size);
+#endif
+
+/* For functions that look at what no variable of C is, on purpose. */
+#ifdef WF_MSAN
+#define WF_SCANS __attribute__((no_sanitize("memory")))
+#else
+#define WF_SCANS __attribute__((no_sanitize("address")))
 #endif
 
 /* For functions that switch: TSan would count their entry on one stack and
@@ -119,6 +137,16 @@ static inline void wf_note_stack_scanned(const void *low, size_t bytes)
     (void)bytes;
 }
 
+/* Filled in by the kernel or by assembly, which MSan does not see. */
+static inline void wf_note_written(const void *p, size_t bytes)
+{
+#ifdef WF_MSAN
+    __msan_unpoison(p, bytes);
+#endif
+    (void)p;
+    (void)bytes;
+}
+
 /* A stack goes to its next fiber: what the last one left there is not data. */
 static inline void wf_note_stack_reused(void *low, size_t bytes)
 {
@@ -127,6 +155,9 @@ static inline void wf_note_stack_reused(void *low, size_t bytes)
 #endif
 #if defined(WF_VALGRIND) && defined(WEFT_VALGRIND)
     (void)VALGRIND_MAKE_MEM_UNDEFINED(low, bytes);
+#endif
+#ifdef WF_MSAN
+    __msan_poison(low, bytes);
 #endif
     (void)low;
     (void)bytes;

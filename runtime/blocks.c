@@ -33,6 +33,7 @@ static int add_blocks(struct wf_sched *w)
     for (size_t i = count; i-- > 0;) {
         weft_fiber *f = (void *)(b->at + i * w->opts.block_bytes);
         f->waiter = wf_waiter_of(f);
+        f->throws = w->exceptions != NULL;
         f->state = WF_DEAD;
         f->sp = w->free_blocks;
         w->free_blocks = f;

@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/annotate.h"
+
 /* What a socket's type may be or'ed with. */
 enum { WF_SOCK_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC };
 
@@ -144,8 +146,10 @@ static inline ssize_t wf_sys_pread_cached(int fd, void *buf, size_t len,
     enum { NOWAIT = 8 }; /* RWF_NOWAIT */
     const struct iovec iov = {buf, len};
     if (at < 0) at = -1;
-    return syscall(SYS_preadv2, fd, &iov, 1L, (long)at, (long)(at >> 32),
-                   NOWAIT);
+    ssize_t n = syscall(SYS_preadv2, fd, &iov, 1L, (long)at, (long)(at >> 32),
+                        NOWAIT);
+    if (n > 0) wf_note_written(buf, (size_t)n);
+    return n;
 #else
     (void)fd, (void)buf, (void)len, (void)at;
     errno = ENOSYS;

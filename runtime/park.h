@@ -81,6 +81,7 @@ struct weft_fiber {
     bool cancelled, aborted;
     bool unborn : 1; /* has not run yet */
     bool timed : 1;  /* wants to know how long it is away: was_away */
+    bool throws : 1; /* of its block, for good: may have C++ exceptions */
     struct weft_waiter_ waiter;      /* its place in the queue it waits in */
 
     union {
@@ -145,6 +146,9 @@ int wf_settle(void);
 
 /* A scope around f has become cancelled, or none is any more. */
 void wf_set_cancelled(weft_fiber *f, bool on);
+
+/* How many C++ exceptions of this fiber are on their way to a handler. */
+unsigned wf_exceptions_uncaught(void);
 
 /* The number of this turn: another one when the outside has been asked. */
 uint64_t wf_turn(void);

@@ -27,6 +27,7 @@
 
 #include "runtime/annotate.h"
 #include "runtime/clock.h"
+#include "runtime/exceptions.h"
 #include "runtime/fork.h"
 #include "runtime/leaks.h"
 #include "runtime/os.h"
@@ -51,6 +52,7 @@ static inline unsigned fpu_word(void)
 #if defined(WEFT_DEBUG) && defined(__x86_64__)
     unsigned mxcsr;
     __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    wf_note_written(&mxcsr, sizeof mxcsr);
     return mxcsr & 0xffc0; /* without the sticky exception flags */
 #elif defined(WEFT_DEBUG) && defined(__i386__)
     uint16_t control; /* of the x87: there may be no MXCSR */
@@ -313,11 +315,39 @@ static inline void go_on_with(struct wf_sched *w, weft_fiber *f,
         suspend(w, &f->sp, next);
 }
 
-/* A turn may be over, or the clock has to be read: either way, elsewhere. */
+/* A turn may be over, the clock has to be read, or there may be exceptions:
+ * in any case, elsewhere. */
 static inline bool leaves_specially(const struct wf_sched *w,
                                     const weft_fiber *f)
 {
-    return __builtin_expect(at_end(w), 0) || __builtin_expect(f->timed, 0);
+    return __builtin_expect(at_end(w), 0) ||
+           __builtin_expect(f->timed || f->throws, 0);
+}
+
+/* Few have exceptions: only those are kept, on its stack. */
+__attribute__((noinline)) static void
+suspend_with_exceptions(struct wf_sched *w, weft_fiber *f, weft_fiber *next)
+{
+    struct wf_exceptions its = wf_exceptions_take(w->exceptions);
+    suspend(w, &f->sp, next);
+    wf_exceptions_put(wf_sched->exceptions, &its);
+}
+
+static void suspend_throwing(struct wf_sched *w, weft_fiber *f,
+                             weft_fiber *next)
+{
+    if (f->throws && wf_exceptions_any(w->exceptions))
+        suspend_with_exceptions(w, f, next);
+    else
+        suspend(w, &f->sp, next);
+}
+
+__attribute__((noinline)) static void
+suspend_timed(struct wf_sched *w, weft_fiber *f, weft_fiber *next)
+{
+    int64_t left = wf_clock_read();
+    suspend_throwing(w, f, next);
+    w->opts.was_away(f, wf_clock_read() - left);
 }
 
 /* Apart, so that the way past it saves no register for this call. */
@@ -325,13 +355,12 @@ __attribute__((noinline)) static void leave_specially(struct wf_sched *w,
                                                       weft_fiber *f)
 {
     weft_fiber *next = take_next(w);
-    if (!f->timed || next == f) {
+    if (__builtin_expect(!(f->timed || f->throws), 1) || next == f)
         go_on_with(w, f, next);
-        return;
-    }
-    int64_t left = wf_clock_read();
-    suspend(w, &f->sp, next);
-    w->opts.was_away(f, wf_clock_read() - left);
+    else if (f->timed)
+        suspend_timed(w, f, next);
+    else
+        suspend_throwing(w, f, next);
 }
 
 int wf_park(const struct wf_wait_kind *kind, const void *object)
@@ -639,6 +668,7 @@ int wf_sched_open(const struct wf_sched_opts *o)
     w->pools = &w->pool;
     w->errno_at = &errno;
     w->fpu = fpu_word();
+    w->exceptions = wf_exceptions_here();
 #ifdef WF_TSAN
     w->tsan_fiber = __tsan_get_current_fiber();
 #endif
@@ -693,9 +723,12 @@ static void run_all(struct wf_sched *w)
 
 void wf_sched_run(void)
 {
-    run_all(wf_sched);
-    wf_inbox_close(wf_sched->inbox);
-    run_all(wf_sched); /* what the last messages have started */
+    struct wf_sched *w = wf_sched;
+    struct wf_exceptions outside = wf_exceptions_take(w->exceptions);
+    run_all(w);
+    wf_inbox_close(w->inbox);
+    run_all(w); /* what the last messages have started */
+    wf_exceptions_put(w->exceptions, &outside);
 }
 
 void wf_sched_close(void)
@@ -716,6 +749,12 @@ void wf_sched_close(void)
     wf_free(w, sizeof *w);
     wf_sched = NULL;
     weft_here_.run_ = 0;
+}
+
+unsigned wf_exceptions_uncaught(void)
+{
+    const struct wf_exceptions *e = wf_sched->exceptions;
+    return e ? e->uncaught : 0;
 }
 
 uint64_t wf_turn(void)

@@ -60,6 +60,7 @@ struct wf_sched {
     sigset_t signals; /* TSan: those that are held back in a switch */
     unsigned generation; /* of processes, fork.h */
     unsigned fpu; /* the floating-point control word of the thread */
+    struct wf_exceptions *exceptions; /* of the thread, or NULL: no C++ */
 };
 
 extern __thread struct wf_sched *wf_sched;

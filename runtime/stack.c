@@ -231,9 +231,7 @@ void wf_stack_pool_trim(struct wf_stack_pool *p, int64_t now)
     }
 }
 
-/* Looks at what no variable of C is. */
-__attribute__((no_sanitize("address"))) size_t
-wf_stack_high_water(const struct wf_stack *s)
+WF_SCANS size_t wf_stack_high_water(const struct wf_stack *s)
 {
     const char *at = s->low;
     const char *sp = __builtin_frame_address(0);

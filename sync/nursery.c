@@ -142,8 +142,9 @@ weft_nursery *weft_nursery_enter_(const char *file, int line, weft_nursery *n,
 {
     *rc = open_it(n, o, file, line);
     n->rc_ = rc;
-    n->pass_ = 1;
-    return *rc < 0 ? NULL : n;
+    if (*rc < 0) return NULL;
+    n->pass_ = 1 + (int)wf_exceptions_uncaught();
+    return n;
 }
 
 weft_nursery *weft_nursery_exit_(weft_nursery *n)
@@ -173,18 +174,29 @@ void wf_nursery_tell_of_lost(const weft_nursery *n, weft_error *group,
     }
 }
 
-/* Only a return or a goto leaves it open. The record of what is returned stays
- * with the fiber. */
+/* Is it being left by a C++ exception? There is one more on its way than when
+ * it was entered. */
+static bool is_thrown_out_of(const weft_nursery *n)
+{
+    return wf_exceptions_uncaught() > (unsigned)n->pass_ - 1;
+}
+
+/* Only a return, a goto or an exception leaves it open. The record of what is
+ * returned stays with the fiber. */
 void weft_nursery_leave_(weft_nursery *n)
 {
     if (!(n->state_ & WF_N_OPEN) || n->state_ & WF_N_CLOSED) return;
     weft_fiber *f = wf_self();
     wf_check_innermost(&n->scope_);
     int rc = *n->rc_;
+    bool thrown = is_thrown_out_of(n);
+    if (thrown)
+        wf_scope_cancel(&n->scope_, WEFT_R_BODY, 0, f->id,
+                        "left by an exception");
     bool stopped = rc == -ECANCELED && n->scope_.cause_;
     weft_error *said = wf_error_take(f);
     int mapped = weft_nursery_close(n, rc);
-    if (mapped != rc)
+    if (mapped != rc && !thrown)
         wf_warn("the nursery block of %s:%d was left by return or goto, so "
                 "that %d, which close returned, is lost: leave it by break",
                 n->scope_.file_, n->scope_.line_, mapped);

@@ -27,6 +27,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum test_kind {
     TEST_VIRTUAL_CLOCK, /* in a fiber of weft_run, on the virtual clock */
     TEST_REAL_CLOCK,    /* in a fiber of weft_run, on the real clock */
@@ -108,14 +112,18 @@ void test_register(const struct test *t);
 
 /** Has fn called once all tests of the program have run: for a last line. */
 void test_at_end(void (*fn)(void));
-_Noreturn void test_skip(const char *reason);
-_Noreturn void test_fail(const char *file, int line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+__attribute__((noreturn)) void test_skip(const char *reason);
+__attribute__((noreturn, format(printf, 3, 4))) void
+test_fail(const char *file, int line, const char *format, ...);
 void test_check_eq(const char *file, int line, const char *what, long long got,
                    long long want);
 void test_check_str(const char *file, int line, const char *what,
                     const char *got, const char *want);
 void test_check_ptr(const char *file, int line, const char *what,
                     const volatile void *got, const volatile void *want);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

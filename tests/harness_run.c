@@ -238,7 +238,8 @@ bool test_is_slow(void)
     defined(__SANITIZE_THREAD__)
     return true;
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer) ||                                        \
+    __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
     return true;
 #endif
 #endif
@@ -246,12 +247,22 @@ bool test_is_slow(void)
     return slow && slow[0];
 }
 
+/* UBSan takes some of the time, and changes nothing else. */
+static bool may_take_long(void)
+{
+#ifdef WEFT_UBSAN
+    return true;
+#else
+    return test_is_slow();
+#endif
+}
+
 static unsigned limit_ms(const struct test *t)
 {
     const char *limit = getenv("TEST_TIMEOUT");
     if (t->limit_ms) return t->limit_ms;
     if (limit && atoi(limit) > 0) return (unsigned)atoi(limit) * 1000;
-    return test_is_slow() ? 100000 : 10000;
+    return may_take_long() ? 100000 : 10000;
 }
 
 /* SIGKILL: a test that hangs may well have every other signal blocked. */

@@ -13,6 +13,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct ending {
     int status;      /* of exit, or -1 */
     int signal;      /* that killed it, or 0 */
@@ -41,6 +45,10 @@ bool vfork_is_a_fork(void);
 enum { RLIMIT_AS_HOLDS = 0 };
 #else
 enum { RLIMIT_AS_HOLDS = 1 };
+#endif
+
+#ifdef __cplusplus
+}
 #endif
 
 #endif

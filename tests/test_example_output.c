@@ -52,6 +52,11 @@ TEST_PLAIN(gather_shows_results_in_order_and_what_a_failure_stops)
     says_what_is_expected("gather");
 }
 
+TEST_PLAIN(exceptions_takes_the_first_copy_and_lets_the_others_close)
+{
+    says_what_is_expected("exceptions");
+}
+
 TEST_PLAIN(timeout_shows_what_each_deadline_makes_of_a_request)
 {
     says_what_is_expected("timeout");

@@ -394,6 +394,7 @@ static __attribute__((noinline)) void park_framed(void *arg)
 {
     struct framed *p = arg;
     void **frame = __builtin_frame_address(0);
+    wf_note_written(frame, sizeof *frame);
     p->frame = frame;
 #if defined(__riscv)
     p->callers_frame = frame[-2]; /* it points above what it is a frame of */
@@ -420,6 +421,7 @@ TEST_PLAIN(a_parked_stack_has_the_layout_the_header_tells)
     wf_switch_enter(&tester, top_of(0), park_framed, &p);
 
     const struct wf_saved *saved = p.sp;
+    wf_note_written(saved, sizeof *saved);
 #if defined(__x86_64__)
     uint64_t frame = saved->rbp, pc = saved->rip;
 #elif defined(__i386__)

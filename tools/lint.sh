@@ -66,7 +66,7 @@ check_includes() {
 include_rules() {
     for m in $modules bench examples; do
         set --
-        for f in "$m"/*.[chS]; do
+        for f in "$m"/*.[chS] "$m"/*.cc; do
             if [ -e "$f" ]; then set -- "$@" "$f"; fi
         done
         for h in $(headers_of "$m"); do set -- "$@" "include/weft/$h.h"; done
@@ -96,7 +96,7 @@ headers() {
 # Code, scripts and the files that build and ship: everything but prose.
 sources() {
     find . \( -name build -o -name .git \) -prune -o -type f \( \
-        -name '*.[chS]' -o -name '*.sh' -o -name '*.py' -o -name '*.in' -o \
+        -name '*.[chS]' -o -name '*.cc' -o -name '*.sh' -o -name '*.py' -o -name '*.in' -o \
         -name Makefile -o -path './.ci/*' \) -print | sed 's|^\./||' | sort
 }
 
@@ -137,13 +137,27 @@ all_stand_alone() {
         # shellcheck disable=SC2086 # a compiler may be several words
         {
             stands_alone "$h" $cc -x c -std=c11 -pedantic
-            [ -z "$cxx" ] || stands_alone "$h" $cxx -x c++ -std=c++17
+            [ -z "$cxx" ] || stands_alone "$h" $cxx -x c++ -std=c++11 -pedantic
         }
     done
     # shellcheck disable=SC2086
     for h in $(find $modules -name '*.h' 2>/dev/null | sort); do
         # shellcheck disable=SC2086
         stands_alone "$h" $cc -x c -std=c11 -pedantic -D_GNU_SOURCE
+    done
+}
+
+# What users write, in each C++ that somebody may have.
+all_in_cxx() {
+    for c in g++ clang++; do
+        if ! echo | $c -x c++ -fsyntax-only - 2>/dev/null; then continue; fi
+        for std in 11 14 17 20; do
+            $c -std=c++$std -Wall -Wextra -Wpedantic -Werror -D_GNU_SOURCE \
+                -Iinclude -I. -fsyntax-only tests/test_cxx_forms.cc \
+                2>"$scratch/errors" && continue
+            echo "tests/test_cxx_forms.cc:1: does not compile with $c -std=c++$std"
+            head -n 5 "$scratch/errors"
+        done
     done
 }
 
@@ -240,6 +254,7 @@ found=$(
     include_rules
     include_cycles
     all_stand_alone
+    all_in_cxx
     seam
     executable_stacks
 )

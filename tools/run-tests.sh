@@ -70,7 +70,7 @@ shift 2
 [ $# -gt 0 ] || { echo "no test programs"; exit 1; }
 [ -z "$TEST_RUNNER" ] || TEST_SLOW=1
 : "${ASAN_OPTIONS=detect_stack_use_after_return=1}"
-: "${UBSAN_OPTIONS=print_stacktrace=1}"
+: "${UBSAN_OPTIONS=print_stacktrace=1:handle_segv=0:handle_sigbus=0}"
 SCRATCH=$(mktemp -d) || exit 1
 trap 'rm -rf "$SCRATCH"' EXIT
 trap 'exit 130' INT TERM

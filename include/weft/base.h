@@ -27,6 +27,10 @@
  *
  * Threads. A fiber stays on its thread, and what fibers share belongs to that
  * thread: all calls are made there, where nothing else is said.
+ *
+ * C++. All headers can be included from C++11 on, and their macros used, save
+ * where another form is told. Where C has (weft_run_opts){.workers = 2}, C++
+ * has a zeroed variable whose members are set. See weft/fiber.h for exceptions.
  */
 #ifndef WEFT_BASE_H
 #define WEFT_BASE_H

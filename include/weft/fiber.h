@@ -14,6 +14,34 @@
  * needs a checkpoint of its own.
  *
  * Fibers never change their thread, and only one of a thread runs at a time.
+ *
+ * Each fiber has C++ exceptions of its own: it may wait in a catch block, and
+ * in a destructor that an exception calls. One that leaves a block form, such
+ * as WEFT_LOCKED, ends it as a return does, and cancels the children if that
+ * is WEFT_NURSERY. What a call has opened a destructor of yours closes:
+ *
+ *     struct nursery : weft_nursery {
+ *         int thrown = std::uncaught_exceptions();
+ *         nursery() { (void)!weft_nursery_open(this, nullptr); }
+ *         ~nursery()
+ *         {
+ *             if (std::uncaught_exceptions() > thrown)
+ *                 weft_nursery_cancel(this, 0, nullptr);
+ *             (void)!weft_nursery_close(this, 0);
+ *         }
+ *     };
+ *
+ * An exception must be caught in the function that weft calls. Out of that of
+ * a fiber, main too, it is std::terminate, where it is thrown; through any
+ * other, such as that of weft_with_timeout, a deferred one, or a hook, it
+ * leaves things half done that weft relies on. So it becomes a result there:
+ *
+ *     } catch (const std::exception &e) {
+ *         return weft_fail(-EIO, "%s", e.what());
+ *     }
+ *
+ * (In a C program that loads C++ while it runs, which the linker did not see,
+ * fibers share the exceptions of their thread.)
  */
 #ifndef WEFT_FIBER_H
 #define WEFT_FIBER_H

@@ -146,7 +146,8 @@ WEFT_API size_t weft_nursery_count(const weft_nursery *n);
 /**
  * Starts fn(arg) in a fiber of its own, at the back of the ready queue. On 0
  * the child will run, cancelled or not, and has taken `arg` over. On an error
- * it never runs, and `arg` is still the caller's. Never parks.
+ * it never runs, and `arg` is still the caller's. Never parks. fn must let no
+ * C++ exception out (weft/fiber.h).
  *
  * Called by a fiber, or by a function that was posted (weft/post.h).
  *
@@ -246,7 +247,8 @@ WEFT_API int weft_started(void *value);
  * rc holds what close returned. Leave by the closing brace, break or continue.
  * A return or goto out of the block joins the children too, cancelling them
  * if rc < 0, but their failure cannot reach the caller: it goes to the
- * unhandled hook. (That of the body itself does not: you are returning it.)
+ * unhandled hook. (That of the body itself does not: you are returning it.) A
+ * C++ exception out of it always cancels them, joins them, and goes on.
  */
 #define WEFT_NURSERY(n, rc)         WEFT_NURSERY_AT_(n, rc, __LINE__, NULL)
 #define WEFT_NURSERY_EX(n, rc, ...) /* (n, rc, o) */                           \

@@ -59,8 +59,14 @@
 
 WEFT_BEGIN_DECLS
 
-/** What a program is called with, ended by NULL: WEFT_ARGV("ls", "-l"). */
+/** What a program is called with, ended by NULL: WEFT_ARGV("ls", "-l"). In C++,
+ *  where an array without a name is gone too soon, give it one:
+ *
+ *     const char *const argv[] = {"ls", "-l", NULL};
+ */
+#ifndef __cplusplus
 #define WEFT_ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
+#endif
 
 enum { WEFT_SIGNALLED_ = 256 };
 #define WEFT_SIGNALLED(signo) (WEFT_SIGNALLED_ + (signo))

@@ -63,16 +63,17 @@ typedef struct weft_case {
                          weft_wait_ready, or 0 */
 } weft_case;
 
-#define WEFT_CASE_RECV(chan, to) \
-    {.on = WEFT_ON_RECV, .object = (chan), .item = (to)}
-#define WEFT_CASE_SEND(chan, from) \
-    {.on = WEFT_ON_SEND, .object = (chan), .item = (void *)(uintptr_t)(from)}
-#define WEFT_CASE_AT(moment)    {.on = WEFT_ON_TIME, .at = (moment)}
-#define WEFT_CASE_AFTER(ns)     {.on = WEFT_ON_TIME, .at = weft_after(ns)}
-#define WEFT_CASE_FD(fd_, events_) \
-    {.on = WEFT_ON_FD, .fd = (fd_), .events = (events_)}
-#define WEFT_CASE_EVENT(event)  {.on = WEFT_ON_EVENT, .object = (event)}
-#define WEFT_CASE_TASK(task)    {.on = WEFT_ON_TASK, .object = (task)}
+/* Member by member, in their order: also for C++. */
+#define WEFT_CASE_RECV(chan, to) {WEFT_ON_RECV, (chan), (to), {0, 0}, 0, 0, 0}
+#define WEFT_CASE_SEND(chan, from)                                             \
+    {WEFT_ON_SEND, (chan), (void *)(uintptr_t)(from), {0, 0}, 0, 0, 0}
+#define WEFT_CASE_AT(moment)                                                   \
+    {WEFT_ON_TIME, NULL, NULL, {0, 0}, 0, (moment), 0}
+#define WEFT_CASE_AFTER(ns) WEFT_CASE_AT(weft_after(ns))
+#define WEFT_CASE_FD(fd_, events_)                                             \
+    {WEFT_ON_FD, NULL, NULL, (fd_), (events_), 0, 0}
+#define WEFT_CASE_EVENT(event) {WEFT_ON_EVENT, (event), NULL, {0, 0}, 0, 0, 0}
+#define WEFT_CASE_TASK(task)   {WEFT_ON_TASK, (task), NULL, {0, 0}, 0, 0, 0}
 
 enum {
     WEFT_SELECT_ORDERED = 1, /* the first that can happen */
