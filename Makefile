@@ -68,9 +68,11 @@ FLAVOUR_tsan     := -O1 -g -DWEFT_DEBUG -fsanitize=thread
 FLAVOUR_msan     := -O1 -g -DWEFT_DEBUG -fsanitize=memory \
                     -fsanitize-memory-track-origins -fno-sanitize-recover=all
 FLAVOUR_hostile  := -O1 -g -DWEFT_DEBUG -DWEFT_HOSTILE
+FLAVOUR_cover    := -O0 -g -DWEFT_DEBUG -DWEFT_HOSTILE -DWEFT_COVER --coverage \
+                    -fprofile-update=atomic
 ifeq ($(FLAVOUR_$(BUILD)),)
 $(error BUILD=$(BUILD) is not one of: release debug valgrind asan ubsan tsan \
-        msan hostile)
+        msan hostile cover)
 endif
 
 # A debug flavour keeps frame pointers and stack canaries; a canary in every
@@ -86,6 +88,8 @@ HARDEN := $(call takes,-fstack-clash-protection) \
           $(if $(filter x86_64 i386,$(ARCH)),\
           $(call takes,-fcf-protection=branch))
 PREMAP := $(call takes,-ffile-prefix-map=$(CURDIR)=.)
+# Of assembly clang names the directory all the same.
+ASMMAP := $(call takes,-fdebug-compilation-dir=.)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
         -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wvla -Wundef
@@ -108,7 +112,7 @@ COMPILE_CXX = $(CXX) -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic \
 CXXFLAGS ?= $(CFLAGS)
 LINK     = $(CC) $(LINKS)
 LINK_CXX = $(CXX) $(LINKS)
-LINKS    = -pthread $(filter -fsanitize=%,$(FLAVOUR_$(BUILD))) \
+LINKS    = -pthread $(filter -fsanitize=% --coverage,$(FLAVOUR_$(BUILD))) \
           $(LINK_ELF) $(LINK_SHIM) $(CFLAGS) $(LDFLAGS)
 ifeq ($(MACH_O),)
 LINK_ELF := -Wl,-z,relro,-z,now,-z,noexecstack
@@ -171,8 +175,8 @@ $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 .SECONDARY:
 .PHONY: all test suite orders memcheck threads helgrind cases memcases sweep \
         sweep-here stress \
-        check lint bench bench-programs test-programs examples install clean \
-        help FORCE
+        check lint analyze cover elf torture bench bench-programs test-programs \
+        examples install clean help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
 TOTALS ?=
@@ -245,6 +249,19 @@ sweep-here: $(SWEEPS)
 	    $(SWEEP_TOTALS)
 	@$(SUM) $(OUT)/totals
 
+# What is counted: targets, each with the variables it is given, joined by +.
+COVER_RUNS  ?= suite suite+WEFT_HOSTILE_EINTR=1+FILTER=test_io sweep-here
+COVER_LEAST ?= 95
+GCOV        ?= gcov
+cover: export TEST_TIMEOUT ?= 300
+cover: ## which lines of the library all that reaches, 95 % at the least
+	@tools/cover.sh --forget build/cover-*
+	+@bad=0; for run in $(COVER_RUNS); do \
+	    $(AGAIN) BUILD=cover $$(echo $$run | tr + ' ') || bad=1; \
+	done; \
+	tools/cover.sh '$(GCOV)' build/cover '$(COVER_LEAST)' build/cover-* && \
+	    exit $$bad
+
 # A difference names the SEED and the FIRST step of the program that shows it.
 SEED  ?= $(shell date +%s)
 SEEDS ?= 1
@@ -267,6 +284,18 @@ check: ## all that should hold before a commit
 
 lint: ## include rules, the seam, and headers that stand alone
 	@tools/lint.sh '$(CC)' $(OUT)
+
+analyze: ## what gcc -fanalyzer, cppcheck, clang-tidy and shellcheck find
+	@tools/analyze.sh
+
+# Of a library and programs as users link them, so not of a sanitizer's.
+ELF_PROGRAMS = $(OUT)/examples/hello $(OUT)/examples/http_server \
+               $(OUT)/tests/test_fiber
+elf: $(LIB) $(ELF_PROGRAMS) ## what readelf says of the library and of programs
+	@tools/check-elf.sh --self-test '$(CC)'
+	@LDFLAGS='$(LDFLAGS)' tools/check-elf.sh '$(CC)' $^
+	@tools/check-elf.sh --twice '$(CC)' BUILD='$(BUILD)' SWITCH='$(SWITCH)' \
+	    POLLER='$(POLLER)'
 
 bench: ## build all in release and measure; QUICK=1 for a short run
 	+@$(AGAIN) bench-programs examples BUILD=release
@@ -301,9 +330,9 @@ clean: ## remove what was built
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /    \1\t/p' Makefile | expand -t 16
-	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|msan|hostile  CC=  SWITCH='
-	@echo '  POLLER=  PREFIX=  DESTDIR=  FILTER=name  RUNNER=program  QUICK=1'
-	@echo '  SEAM=linux|posix  ORDERS=n  SEED=n  SEEDS=n  STEPS=n  WAKES=n'
+	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|msan|hostile|cover  CC='
+	@echo '  SWITCH=  POLLER=  SEAM=linux|posix  PREFIX=  DESTDIR=  FILTER=name'
+	@echo '  RUNNER=program  QUICK=1  ORDERS=n  SEED=n  SEEDS=n  STEPS=n  WAKES=n'
 
 # --- rules
 $(LIB): $(LIB_OBJS) $(OUT)/members
@@ -327,7 +356,7 @@ $(OUT)/%.o: %.c $(OUT)/flags
 	    $(COMPILE) $(INCLUDE) -MMD -MP -c -o $@ $<
 $(OUT)/%.o: %.S $(OUT)/flags
 	@echo '  AS   $<' && mkdir -p $(@D) && \
-	    $(COMPILE) $(INCLUDE) -MMD -MP -c -o $@ $<
+	    $(COMPILE) $(ASMMAP) $(INCLUDE) -MMD -MP -c -o $@ $<
 
 $(TESTS) $(BENCH) $(EXAMP) $(STRESS): $(SHIM)
 ifeq ($(NO_CXX),)

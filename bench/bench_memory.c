@@ -43,7 +43,7 @@ static void read_usage(struct usage *u)
 static int gather_crowd(void *arg)
 {
     struct crowd *c = arg;
-    struct usage before, after;
+    struct usage before, after = {0};
     int rc;
     read_usage(&before);
     WEFT_NURSERY(all, rc)

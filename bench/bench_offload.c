@@ -167,7 +167,7 @@ static int read_whole(weft_fd fd, char *buf)
 {
     int number = weft_fd_number(fd);
     int rc = drops ? weft_blocking(drop_from_cache, &number) : 0;
-    for (int64_t at = 0; at < PAGES * PAGE && rc >= 0; at += CHUNK) {
+    for (int64_t at = 0; at < (int64_t)PAGES * PAGE && rc >= 0; at += CHUNK) {
         rc = (int)weft_file_pread(fd, buf, CHUNK, at);
         chunks_read++;
     }

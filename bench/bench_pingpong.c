@@ -23,7 +23,7 @@ static int pong(void *arg)
 
 static int ping(struct table *t)
 {
-    for (int64_t i = 0, ball; i < t->rounds; i++) {
+    for (int64_t i = 0, ball = 0; i < t->rounds; i++) {
         int rc = weft_chan_send(t->there, &i);
         if (rc == 0) rc = weft_chan_recv(t->back, &ball);
         if (rc < 0) return rc;

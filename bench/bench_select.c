@@ -25,7 +25,7 @@ static int produce(void *arg)
 static int consume(struct pipes *p)
 {
     weft_case c[MOST];
-    int64_t item, sum = 0;
+    int64_t item = 0, sum = 0;
     for (size_t i = 0; i < p->count; i++)
         c[i] = (weft_case)WEFT_CASE_RECV(p->chan[i], &item);
     for (int64_t i = 0; i < p->items; i++) {

@@ -18,6 +18,7 @@
 #include "child.h"
 #include "generator.h"
 #include "harness.h"
+#include "versus.h"
 
 enum { WORKERS = 2, MAX_CONNS = 512, MAX_ROUNDS = 8 };
 
@@ -141,21 +142,8 @@ struct side {
 static bool window(const char *name, const struct load_opts *load,
                    struct side *s, size_t i)
 {
-    struct load_opts o = *load;
     struct load_result r;
-    o.address = s->server.address;
-    o.pid = s->server.pid;
-    o.warmup_ns = bench_quick() ? 60000000 : 100000000;
-    o.window_ns = bench_quick() ? 200000000 : 300000000;
-    int rc = load_run(&o, &r);
-    uint64_t errors = rc == 0 ? load_error_count(&r.errors) : 0;
-    if (rc < 0 || errors > 0 || r.replies == 0) {
-        char text[200];
-        bench_fail("%s, %s: %s", name, s->server.name,
-                   rc < 0 ? strerror(-rc)
-                          : load_error_text(&r.errors, text, sizeof text));
-        return false;
-    }
+    if (!versus_window(name, &s->server, load, &r)) return false;
     s->cpu[i] = r.server_cpu_ns;
     s->rate[i] = r.rate;
     return true;

@@ -177,7 +177,7 @@ static int selects(void *arg)
 {
     struct shared *s = arg;
     weft_case c[MOST];
-    int64_t item, sum = 0;
+    int64_t item = 0, sum = 0;
     for (size_t i = 0; i < s->count; i++)
         c[i] = (weft_case)WEFT_CASE_RECV(s->chan[i], &item);
     for (int64_t i = 0; i < s->items; i++) {
@@ -242,7 +242,7 @@ static int answers(void *arg)
 static int asks(void *arg)
 {
     struct shared *s = arg;
-    for (int64_t i = 0, item; i < s->items; i++) {
+    for (int64_t i = 0, item = 0; i < s->items; i++) {
         int rc = weft_chan_send(s->chan[0], &i);
         if (rc == 0) rc = weft_chan_recv(s->back, &item);
         if (rc < 0) return rc;

@@ -131,7 +131,7 @@ static int with_outstanding(void)
     WEFT_NURSERY(all, rc)
     {
         for (int i = 0; i < FIBERS && rc == 0; i++) {
-            holders[i] = (struct holder){scopes + i * SCOPES, &over};
+            holders[i] = (struct holder){scopes + (ptrdiff_t)i * SCOPES, &over};
             rc = weft_spawn(&all, hold, &holders[i]);
         }
         if (rc == 0) rc = weft_yield();

@@ -290,7 +290,7 @@ static int64_t on_threads(void *arg, int64_t n)
     (void)n;
     int64_t start = bench_now();
     for (int i = 0; i < count; i++) {
-        part[i] = (struct node){i * (LEAVES / count), LEAVES / count, 0};
+        part[i] = (struct node){(int64_t)i * (LEAVES / count), LEAVES / count, 0};
         if (pthread_create(&threads[i], NULL, half, &part[i]) != 0)
             return -EAGAIN;
     }

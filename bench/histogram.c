@@ -11,7 +11,7 @@ static size_t slot_of(uint64_t v)
 
 static double middle_of(size_t slot)
 {
-    if (slot < 2 * STEPS) return (double)slot;
+    if (slot < (size_t)2 * STEPS) return (double)slot;
     size_t power = slot / STEPS - 1;
     double width = (double)(UINT64_C(1) << power);
     return ((double)(slot % STEPS + STEPS) + 0.5) * width;

@@ -45,7 +45,7 @@ static long read_reply(struct reply *first, const char *p, size_t n)
         memcpy(first->octets, p, head + (size_t)body);
     }
     if ((size_t)body != first->body) return -1;
-    if (memcmp(p + head, first->octets + first->head, (size_t)body)) {
+    if (memcmp(p + head, first->octets + first->head, (size_t)body) != 0) {
         return -1;
     }
     return (long)head + body;

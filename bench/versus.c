@@ -42,26 +42,31 @@ void versus_end(struct versus *v)
 
 /* ---- pairs --------------------------------------------------------------- */
 
-static bool window(const struct versus_case *c, const struct child *server,
-                   struct side *s, size_t i)
+bool versus_window(const char *name, const struct child *server,
+                   const struct load_opts *load, struct load_result *ret)
 {
-    struct load_opts o = c->load;
-    struct load_result r;
+    struct load_opts o = *load;
     o.address = server->address;
     o.pid = server->pid;
     o.warmup_ns = bench_quick() ? 60000000 : 100000000;
     o.window_ns = bench_quick() ? 200000000 : 300000000;
 
-    int rc = load_run(&o, &r);
-    uint64_t errors = rc == 0 ? load_error_count(&r.errors) : 0;
-    if (rc < 0 || errors > 0 || r.replies == 0) {
-        char text[200];
-        bench_fail("%s, %s: %s; %llu answered", c->name, server->name,
-                   rc < 0 ? strerror(-rc)
-                          : load_error_text(&r.errors, text, sizeof text),
-                   (unsigned long long)r.replies);
-        return false;
-    }
+    int rc = load_run(&o, ret);
+    uint64_t errors = rc == 0 ? load_error_count(&ret->errors) : 0;
+    if (rc == 0 && errors == 0 && ret->replies > 0) return true;
+    char text[200];
+    bench_fail("%s, %s: %s; %llu answered", name, server->name,
+               rc < 0 ? strerror(-rc)
+                      : load_error_text(&ret->errors, text, sizeof text),
+               (unsigned long long)ret->replies);
+    return false;
+}
+
+static bool window(const struct versus_case *c, const struct child *server,
+                   struct side *s, size_t i)
+{
+    struct load_result r;
+    if (!versus_window(c->name, server, &c->load, &r)) return false;
     s->cpu[i] = r.server_cpu_ns;
     s->rate[i] = r.rate;
     s->p50[i] = r.p50_us;

@@ -35,6 +35,10 @@ void versus_run(struct versus *v, const struct versus_case *c);
 /** Ends both. */
 void versus_end(struct versus *v);
 
+/** One window of that load on a server: true and its result, or a failure. */
+bool versus_window(const char *name, const struct child *server,
+                   const struct load_opts *load, struct load_result *ret);
+
 /**
  * Counts the system calls of weft's server for each message of that load, in
  * a run of its own under strace; says so if there is none.

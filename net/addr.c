@@ -121,11 +121,11 @@ static void format_unix(const weft_addr *a, char *buf, size_t len)
                       ? a->len - offsetof(struct sockaddr_un, sun_path)
                       : 0;
     if (path == 0)
-        snprintf(buf, len, "unix:");
+        (void)snprintf(buf, len, "unix:");
     else if (HAS_ABSTRACT && un->sun_path[0] == 0)
-        snprintf(buf, len, "unix:@%.*s", (int)path - 1, un->sun_path + 1);
+        (void)snprintf(buf, len, "unix:@%.*s", (int)path - 1, un->sun_path + 1);
     else
-        snprintf(buf, len, "unix:%.*s", (int)path, un->sun_path);
+        (void)snprintf(buf, len, "unix:%.*s", (int)path, un->sun_path);
 }
 
 char *weft_addr_format(const weft_addr *a, char *buf, size_t len)
@@ -140,7 +140,7 @@ char *weft_addr_format(const weft_addr *a, char *buf, size_t len)
     case AF_INET: {
         const struct sockaddr_in *in = (const struct sockaddr_in *)&a->sa;
         inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-        snprintf(buf, len, "%s:%u", host, ntohs(in->sin_port));
+        (void)snprintf(buf, len, "%s:%u", host, ntohs(in->sin_port));
         break;
     }
     case AF_INET6: {
@@ -150,11 +150,11 @@ char *weft_addr_format(const weft_addr *a, char *buf, size_t len)
             zone[0] = '%';
             if (!if_indextoname(in6->sin6_scope_id, zone + 1)) zone[0] = 0;
         }
-        snprintf(buf, len, "[%s%s]:%u", host, zone, ntohs(in6->sin6_port));
+        (void)snprintf(buf, len, "[%s%s]:%u", host, zone, ntohs(in6->sin6_port));
         break;
     }
     default:
-        snprintf(buf, len, "?");
+        (void)snprintf(buf, len, "?");
         break;
     }
     return buf;

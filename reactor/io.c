@@ -89,6 +89,7 @@ int weft_fd_adopt(int fd, weft_fd *ret_fd)
     if (err < 0) return err;
     /* It may hold something already. */
     struct wf_fd *e = wf_fd_of(*ret_fd);
+    WF_ASSERT(e);
     e->ready = WF_IN | WF_OUT;
     e->local = kind == WF_FD_LISTENER && wf_fd_is_local(fd);
     return 0;

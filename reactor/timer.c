@@ -175,7 +175,7 @@ void wf_timer_disarm(struct wf_wheel *w, struct wf_timer *t)
     /* Only in a list of one are both neighbours the same: they are its head. */
     size_t index = (size_t)(next - &w->heads[0][0][0]);
     size_t slot = index / WF_WHEEL_LANES;
-    WF_ASSERT(slot < WF_WHEEL_LEVELS * WF_WHEEL_SLOTS);
+    WF_ASSERT(slot / WF_WHEEL_SLOTS < WF_WHEEL_LEVELS);
     next->when = INT64_MAX;
     w->occupied[slot / WF_WHEEL_SLOTS][index % WF_WHEEL_LANES] &=
         ~((uint64_t)1 << slot % WF_WHEEL_SLOTS);

@@ -49,7 +49,8 @@ void *wf_alloc(size_t bytes)
 void *wf_zalloc(size_t bytes)
 {
     void *p = wf_alloc(bytes);
-    return p ? memset(p, 0, bytes) : NULL;
+    if (p) memset(p, 0, bytes);
+    return p;
 }
 
 void wf_free(void *p, size_t bytes)

@@ -62,7 +62,7 @@ void wf_warn(const char *format, ...)
     char text[160];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     say_of_fiber(text);
 }
@@ -72,7 +72,7 @@ int wf_misuse(int code, const char *format, ...)
     char text[160];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     say_of_fiber(text);
     return weft_fail_at(code, NULL, 0, "%s", text);

@@ -81,7 +81,7 @@ static void fill(weft_error *e, const weft_fiber *f, int code)
     e->fiber = f->id;
     e->file = f->file;
     e->line = f->line;
-    if (f->name) snprintf(e->name, sizeof e->name, "%s", f->name);
+    if (f->name) (void)snprintf(e->name, sizeof e->name, "%s", f->name);
 }
 
 weft_error *wf_error_new(weft_fiber *f, int code)
@@ -98,7 +98,7 @@ int weft_fail_at(int code, const char *file, int line, const char *format, ...)
     int kept = errno;
     va_list args;
     va_start(args, format);
-    vsnprintf(msg, sizeof msg, format, args);
+    (void)vsnprintf(msg, sizeof msg, format, args);
     va_end(args);
     errno = kept;
 
@@ -184,18 +184,17 @@ static void print_one(int fd, const weft_error *e, int depth)
     wf_os_say(fd, text, (size_t)n);
 }
 
-static void print_group(int fd, const weft_error *e, int depth)
+static void print_group(int fd, const weft_error *first, int depth)
 {
-    for (; e; e = e->next) {
+    for (const weft_error *e = first; e; e = e->next) {
         print_one(fd, e, depth);
         if (e->inner && depth < 8) print_group(fd, e->inner, depth + 1);
-        if (e->dropped) {
-            char text[64];
-            int n = snprintf(text, sizeof text, "%*s... and %u more\n",
-                             depth * 2, "", e->dropped);
-            wf_os_say(fd, text, (size_t)n);
-        }
     }
+    if (first->dropped == 0) return;
+    char text[64];
+    int n = snprintf(text, sizeof text, "%*s... and %u more\n", depth * 2, "",
+                     first->dropped);
+    wf_os_say(fd, text, (size_t)n);
 }
 
 void weft_error_print(int fd, int code)

@@ -108,7 +108,8 @@ static inline int wf_os_readdir(DIR *dir, struct dirent **ret_entry)
     if (refused < 0 && refused != -EINTR) return refused;
     int kept = errno;
     errno = 0;
-    *ret_entry = readdir(dir);
+    /* One at a time reads a stream. */
+    *ret_entry = readdir(dir); /* NOLINT(concurrency-mt-unsafe) */
     int why = errno;
     errno = kept;
     return *ret_entry ? 1 : -why;

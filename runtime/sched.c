@@ -195,6 +195,7 @@ int wf_ring_grow(struct wf_sched *w, size_t fibers)
     weft_fiber **ring = wf_alloc(want * sizeof *ring);
     if (!ring) return -ENOMEM;
     uint32_t n = w->tail - w->head, ahead = w->stop - w->head;
+    WF_ASSERT(w->ring || n == 0);
     for (uint32_t i = 0; i < n; i++)
         ring[i] = w->ring[(w->head + i) & w->mask];
     wf_free(w->ring, room * sizeof *ring);

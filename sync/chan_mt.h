@@ -12,18 +12,18 @@
 /* ---- the calls of weft/chan.h, for a channel that crosses --------------- */
 
 weft_chan *wf_mt_new(size_t item_size, size_t cap, void (*drop)(void *item));
-void wf_mt_free(weft_chan *c);
-weft_chan *wf_mt_sender(weft_chan *c);
-void wf_mt_sender_done(weft_chan *c);
-int wf_mt_send(weft_chan *c, const void *item);
-int wf_mt_recv(weft_chan *c, void *item);
-int wf_mt_trysend(weft_chan *c, const void *item);
-int wf_mt_tryrecv(weft_chan *c, void *item);
-void wf_mt_close(weft_chan *c);
-void wf_mt_abort(weft_chan *c);
-int wf_mt_item_done(weft_chan *c);
-int wf_mt_join(weft_chan *c);
-size_t wf_mt_length(const weft_chan *c);
+void wf_mt_free(weft_chan *handle);
+weft_chan *wf_mt_sender(weft_chan *handle);
+void wf_mt_sender_done(weft_chan *handle);
+int wf_mt_send(weft_chan *handle, const void *item);
+int wf_mt_recv(weft_chan *handle, void *item);
+int wf_mt_trysend(weft_chan *handle, const void *item);
+int wf_mt_tryrecv(weft_chan *handle, void *item);
+void wf_mt_close(weft_chan *handle);
+void wf_mt_abort(weft_chan *handle);
+int wf_mt_item_done(weft_chan *handle);
+int wf_mt_join(weft_chan *handle);
+size_t wf_mt_length(const weft_chan *handle);
 
 /* ---- waiting in several places ------------------------------------------ */
 

@@ -166,7 +166,9 @@ static const weft_fiber *only_borrower(const void *object)
 {
     const weft_limiter *l = object;
     if (l->lent_ != 1) return NULL;
-    return find(l, l->sum_)->fiber;
+    const struct weft_borrowed_ *one = find(l, l->sum_);
+    WF_ASSERT(one);
+    return one->fiber;
 }
 
 static const struct wf_wait_kind to_borrow = {

@@ -9,8 +9,8 @@
 
 /* Where one stands who would have to wait; of waiters whose item_ says what is
  * sent, or where it is received. NULL: see chan_mt.h. */
-weft_waitq_ *wf_chan_senders(weft_chan *c);
-weft_waitq_ *wf_chan_receivers(weft_chan *c);
+weft_waitq_ *wf_chan_senders(weft_chan *handle);
+weft_waitq_ *wf_chan_receivers(weft_chan *handle);
 
 /* On the thread of its fiber. True: w is to be granted, now. False: it is to be
  * taken out of the line, for nothing. */

@@ -172,6 +172,7 @@ static weft_time guess(const weft_ratelimits *s)
 static int ask_store(weft_ratelimits *s, const struct question *q,
                      weft_ratelimit_info *ret)
 {
+    WF_ASSERT(ret);
     if (s->opts.limit == 0 || q->cost > s->opts.limit) {
         refuse(s, WEFT_FOREVER, ret);
         return -EINVAL;

@@ -224,7 +224,7 @@ void weft_signals_close(weft_signals *s)
 
 int weft_signal_wait(const int *signo, size_t n)
 {
-    weft_signals s;
+    weft_signals s = {.set_ = 0};
     int err = weft_pass_();
     if (err == 0) err = weft_signals_open(&s, signo, n);
     if (err < 0) return err;

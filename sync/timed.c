@@ -30,7 +30,7 @@ static size_t slot_of(weft_time span)
     uint64_t n = (uint64_t)span;
     if (n < STEPS) return (size_t)n;
     unsigned shift = 63 - STEP_BITS - (unsigned)__builtin_clzll(n);
-    return shift * STEPS + (size_t)(n >> shift);
+    return (size_t)shift * STEPS + (size_t)(n >> shift);
 }
 
 static weft_time middle_of(size_t slot)

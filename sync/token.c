@@ -21,6 +21,7 @@
 
 #include <pthread.h>
 
+#include "runtime/assert.h"
 #include "runtime/fork.h"
 #include "runtime/os.h"
 #include "runtime/remote.h"
@@ -192,6 +193,7 @@ void weft_token_unref(weft_token *t)
 
 static void take_out(struct link *l)
 {
+    WF_ASSERT(l->token); /* it is in that one's list */
     *(l->prev ? &l->prev->next : &l->token->links) = l->next;
     if (l->next) l->next->prev = l->prev;
     l->token = NULL;

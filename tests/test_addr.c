@@ -68,6 +68,17 @@ TEST_PLAIN(other_ways_to_write_an_address_are_understood)
     }
 }
 
+TEST_PLAIN(a_port_is_that_of_either_family)
+{
+    weft_addr a;
+    CHECK_EQ(weft_addr_parse(&a, "127.0.0.1:8081"), 0);
+    CHECK_EQ(weft_addr_port(&a), 8081);
+    CHECK_EQ(weft_addr_parse(&a, "[::1]:65535"), 0);
+    CHECK_EQ(weft_addr_port(&a), 65535);
+    CHECK_EQ(weft_addr_parse(&a, "unix:/x"), 0);
+    CHECK_EQ(weft_addr_port(&a), 0);
+}
+
 TEST_PLAIN(no_host_is_any_address_of_either_family)
 {
     weft_addr a;

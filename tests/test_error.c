@@ -321,6 +321,22 @@ static size_t print_error(int code, char *text, size_t len)
     return (size_t)n;
 }
 
+TEST_FIFO(how_many_are_left_out_of_a_group_is_printed_at_its_end)
+{
+    static const char last[] = "... and 4 more\n";
+    char text[8192];
+    weft_nursery n;
+    weft_nursery_opts opts = {.policy = WEFT_COLLECT};
+    CHECK_EQ(weft_nursery_open(&n, &opts), 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_EQ(weft_spawn(&n, fails_with_a_text, &(int){41}), 0);
+    CHECK(weft_nursery_close(&n, 0) < 0);
+    size_t len = print_error(weft_last_error()->code, text, sizeof text);
+    CHECK(len > strlen(last));
+    CHECK_STR(text + len - strlen(last), last);
+    CHECK_PTR(strstr(text, "... and"), text + len - strlen(last));
+}
+
 TEST_FIFO(an_error_is_printed_with_its_record_and_its_group)
 {
     char text[4096];

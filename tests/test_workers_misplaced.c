@@ -105,6 +105,18 @@ static int cancels_scope_there(void *arg)
     return weft_last_error() ? weft_last_error()->code : 0;
 }
 
+static int moves_deadline_there(void *arg)
+{
+    weft_scope_set_deadline(&((struct things *)arg)->scope, 1);
+    return weft_last_error() ? weft_last_error()->code : 0;
+}
+
+static int shields_there(void *arg)
+{
+    weft_scope_set_shield(&((struct things *)arg)->scope, true);
+    return weft_last_error() ? weft_last_error()->code : 0;
+}
+
 static int ends_scope_there(void *arg)
 {
     return weft_scope_end(&((struct things *)arg)->scope, 0);
@@ -200,6 +212,8 @@ static const struct {
     {"weft_nursery_close", closes_there},
     {"weft_nursery_cancel", cancels_nursery_there},
     {"weft_scope_cancel", cancels_scope_there},
+    {"weft_scope_set_deadline", moves_deadline_there},
+    {"weft_scope_set_shield", shields_there},
     {"weft_scope_end", ends_scope_there},
     {"weft_mutex_lock", locks_there},
     {"weft_mutex_unlock", unlocks_there},

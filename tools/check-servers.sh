@@ -17,7 +17,7 @@ make -s examples bench-programs >/dev/null || exit 1
 examples=build/examples
 bench=$(dirname "$(readlink -f $examples/http_server)")/../bench
 scratch=$(mktemp -d) || exit 1
-passed=0 failed=0 skipped=0 ours= workers=1 where=
+passed=0 failed=0 skipped=0 ours='' workers=1 where=''
 
 end_all() {
     for p in $ours; do

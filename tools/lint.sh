@@ -225,13 +225,7 @@ executable_stacks() {
     find "$out" -name '*.o' -print | sort >"$scratch/objects"
     find "$out" -type f -path '*/*/*' ! -name '*.*' -perm -u+x -print \
         >"$scratch/programs"
-    xargs readelf -SW <"$scratch/objects" 2>/dev/null | awk '
-        function tell() { if (file && !noted) print file ": no .note.GNU-stack" }
-        /^File: / { tell(); file = $2; noted = 0 }
-        /\.note\.GNU-stack/ { noted = 1
-            if ($0 ~ / [A-Z]*X[A-Z]* +[0-9]+ +[0-9]+ +[0-9]+$/)
-                print file ": asks for an executable stack" }
-        END { tell() }'
+    xargs tools/check-elf.sh --stacks <"$scratch/objects"
     xargs readelf -lW <"$scratch/programs" 2>/dev/null | awk '
         /^File: / { file = $2 }
         /GNU_STACK.*RWE/ { print file ": has an executable stack" }'
