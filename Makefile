@@ -174,8 +174,8 @@ $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all test suite orders memcheck threads helgrind cases memcases sweep \
-        sweep-here stress \
-        check lint analyze cover elf torture bench bench-programs test-programs \
+        sweep-here hostile hostile-here torture torture-here stress \
+        check lint analyze cover elf bench bench-programs test-programs \
         examples install clean help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
@@ -233,6 +233,35 @@ memcases: ORDERS = 2
 memcases: ## the same under Valgrind, in ORDERS=2 orders
 	+@$(AGAIN) cases BUILD=valgrind RUNNER='$(MEMCHECK)' ORDERS=$(ORDERS)
 
+# A hostile world in SEEDS=20 draws: what moves octets, waits for the outside or
+# has threads; what takes long, in the first of them.
+HOSTILE      = $(patsubst %,$(OUT)/tests/test_%,$(HOSTILE_WORK))
+HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
+               chan_workers dump file file_cache foreign fork grant_io io \
+               io_close io_edges io_ends net outside poller post process \
+               process_without_pidfd remote select_fd serve serve_stop \
+               serve_workers signal stream stream_out sweep_io \
+               sweep_net sweep_process testing token workers workers_end \
+               workers_random workers_with
+HOSTILE_LONG = $(patsubst %,$(OUT)/tests/test_%,anywhere chan_mt fd_races \
+               memory random_programs stream_scratch watchdog \
+               workers_deadlock)
+hostile: ## the tests in SEEDS=20 hostile worlds: short, EINTR, EAGAIN, events
+	+@$(AGAIN) hostile-here BUILD=hostile SEEDS=$(if \
+	    $(filter command%,$(origin SEEDS)),$(SEEDS),20)
+hostile-here: export TEST_TIMEOUT ?= 100
+hostile-here: $(HOSTILE) $(HOSTILE_LONG)
+	@echo '== $(notdir $(OUT)) in $(SEEDS) hostile worlds' && \
+	    rm -f $(OUT)/totals
+	@for seed in $$(seq $(SEEDS)); do \
+	    echo "-- WEFT_HOSTILE=$$seed"; \
+	    WEFT_HOSTILE=$$seed TOTALS=$(OUT)/totals tools/run-tests.sh \
+	        '$(RUNNER)' '$(FILTER)' $(HOSTILE) \
+	        $$([ $$seed != 1 ] || echo $(HOSTILE_LONG)) | \
+	        grep -Ev '^(ok|skip)  ' || true; \
+	done
+	@$(SUM) $(OUT)/totals
+
 sweep: ## each fiber cancelled at each cancel point, each allocation failed
 	+@$(AGAIN) sweep-here BUILD=hostile
 
@@ -261,6 +290,16 @@ cover: ## which lines of the library all that reaches, 95 % at the least
 	done; \
 	tools/cover.sh '$(GCOV)' build/cover '$(COVER_LEAST)' build/cover-* && \
 	    exit $$bad
+# Each call that can fail does so (torture/). TORTURE=quick: at its first use.
+TORTURE      ?= full
+TORTURE_MAIN := $(OUT)/torture/torture
+TORTURE_OBJS := $(call object,$(wildcard torture/*.c))
+torture: ## every site of a fallible call fails, with each of its errors
+	+@$(AGAIN) torture-here BUILD=hostile
+torture-here: $(TORTURE_MAIN)
+	@echo '== $(notdir $(OUT)), $(TORTURE)'
+	@$(TORTURE_MAIN) --self-test
+	@$(TORTURE_MAIN) $(if $(filter quick,$(TORTURE)),--quick) $(FILTER)
 
 # A difference names the SEED and the FIRST step of the program that shows it.
 SEED  ?= $(shell date +%s)
@@ -346,6 +385,9 @@ $(STRESS): $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(OUT)/members
 	@echo '  LD   $@' && \
 	    $(LINK) -o $@ $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(SYSLIBS) \
 	    $(LDLIBS)
+$(TORTURE_MAIN): $(TORTURE_OBJS) $(LIB) $(OUT)/members
+	@echo '  LD   $@' && $(LINK) -o $@ $(TORTURE_OBJS) -Wl,--whole-archive \
+	    $(LIB) -Wl,--no-whole-archive -lm $(SYSLIBS) $(LDLIBS)
 $(BENCH): %: %.o $(BENCH_WITH) $(LIB) $(OUT)/members
 	@echo '  LD   $@' && $(LINK) -o $@ $< $(BENCH_WITH) $(LIB) -lm \
 	    $(SYSLIBS) $(LDLIBS)
@@ -377,12 +419,12 @@ $(OUT)/flags: export STAMP = $(COMPILE) / $(LINK) $(LDLIBS) / \
     $(COMPILE_CXX) / $(NO_CXX) / \
     $(shell $(CC) --version | head -n 1)
 $(OUT)/members: export STAMP = $(LIB_OBJS) / $(TEST_WITH) / $(BENCH_WITH) / \
-    $(STRESS_WITH)
+    $(STRESS_WITH) / $(TORTURE_OBJS)
 $(OUT)/members: $(OUT)/flags
 $(OUT)/flags $(OUT)/members: FORCE
 	@mkdir -p $(@D) && printf '%s\n' "$$STAMP" | cmp -s - $@ || \
 	    printf '%s\n' "$$STAMP" >$@
 
 -include $(patsubst %.o,%.d,$(SHIM) $(LIB_OBJS) $(TEST_WITH) $(BENCH_WITH) \
-         $(STRESS_MAIN) $(STRESS_WITH)) \
+         $(STRESS_MAIN) $(STRESS_WITH) $(TORTURE_OBJS)) \
          $(patsubst %,%.d,$(TESTS) $(BENCH) $(EXAMP))

@@ -85,6 +85,7 @@ static uint32_t mask(enum wf_poll_mode mode, unsigned events)
 int wf_poller_add(struct wf_poller *p, int fd, uint64_t key,
                   enum wf_poll_mode mode, unsigned events)
 {
+    wf_hostile_watch(fd, mode == WF_EDGE ? key : 0);
     return control(p->epoll, EPOLL_CTL_ADD, fd, key, mask(mode, events));
 }
 
@@ -96,6 +97,7 @@ int wf_poller_again(struct wf_poller *p, int fd, uint64_t key,
 
 void wf_poller_remove(struct wf_poller *p, int fd)
 {
+    wf_hostile_watch(fd, 0);
     (void)epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
@@ -125,20 +127,28 @@ static int ask(struct wf_poller *p, int max, int64_t timeout_ns)
                       ms > 86400000 ? 86400000 : (int)ms);
 }
 
+static void drain(struct wf_poller *p)
+{
+    uint64_t drained;
+    (void)wf_os_read(p->wake, &drained, sizeof drained);
+}
+
 int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,
                    int64_t timeout_ns)
 {
-    if (wf_hostile(WF_CALL_POLL_WAIT) < 0) return 0;
+    /* A look without waiting is never interrupted. */
+    if (timeout_ns > 0 && wf_hostile(WF_CALL_POLL_WAIT) < 0) return 0;
     if (max > BATCH) max = BATCH;
-    int n = ask(p, max, timeout_ns);
-    if (n <= 0) return 0;
-
-    int out = 0;
+    int most = wf_hostile_ask(max, &timeout_ns);
+    int n = ask(p, most, timeout_ns), out = 0;
+    if (most < max && n == 1 && p->got[0].data.u64 == WAKE_KEY) {
+        drain(p); /* a wake alone is no answer while there may be more */
+        n = ask(p, most, 0);
+    }
     for (int i = 0; i < n; i++) {
         uint32_t e = p->got[i].events;
         if (p->got[i].data.u64 == WAKE_KEY) {
-            uint64_t drained;
-            (void)wf_os_read(p->wake, &drained, sizeof drained);
+            drain(p);
             continue;
         }
         /* A hang-up or an error is news for both sides. */
@@ -151,7 +161,7 @@ int wf_poller_wait(struct wf_poller *p, struct wf_event *events, int max,
                      (e & EPOLLPRI ? WF_PRI : 0u),
         };
     }
-    return out;
+    return wf_hostile_events(events, out, max);
 }
 
 void wf_poller_wake(struct wf_poller *p)

@@ -2,6 +2,7 @@
 /*
  * alloc.c - memory from libc and from the kernel, and what is outstanding.
  */
+#define WF_NO_SITES /* what is called there is here */
 #include "runtime/leaks.h"
 #include "runtime/os.h"
 
@@ -11,6 +12,14 @@
 __thread struct wf_leaks wf_leaks_here;
 
 static long shared_bytes; /* atomic */
+
+static void count(int64_t bytes)
+{
+    wf_leaks_here.bytes += bytes;
+#ifdef WEFT_HOSTILE
+    wf_hostile_count(bytes);
+#endif
+}
 
 void wf_leaks_read(struct wf_leaks *ret)
 {
@@ -31,6 +40,9 @@ void wf_shared_free(void *p, size_t bytes)
 {
     if (!p) return;
     __atomic_sub_fetch(&shared_bytes, (long)bytes, __ATOMIC_RELAXED);
+#ifdef WEFT_HOSTILE
+    wf_hostile_count(-(int64_t)bytes);
+#endif
     free(p);
 }
 
@@ -40,7 +52,7 @@ void *wf_alloc(size_t bytes)
     int kept = errno;
     void *p = malloc(bytes);
     if (p)
-        wf_leaks_here.bytes += (int64_t)bytes;
+        count((int64_t)bytes);
     else
         errno = kept;
     return p;
@@ -56,7 +68,7 @@ void *wf_zalloc(size_t bytes)
 void wf_free(void *p, size_t bytes)
 {
     if (!p) return;
-    wf_leaks_here.bytes -= (int64_t)bytes;
+    count(-(int64_t)bytes);
     free(p);
 }
 
@@ -70,13 +82,13 @@ void *wf_map(size_t bytes)
         errno = kept;
         return NULL;
     }
-    wf_leaks_here.bytes += (int64_t)bytes;
+    count((int64_t)bytes);
     return p;
 }
 
 void wf_unmap(void *p, size_t bytes)
 {
     if (!p) return;
-    wf_leaks_here.bytes -= (int64_t)bytes;
+    count(-(int64_t)bytes);
     (void)munmap(p, bytes);
 }

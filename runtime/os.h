@@ -79,6 +79,8 @@ size_t wf_hostile_cut(enum wf_call call, size_t len);
  * ENOMEM, once or with all that follow; and how often it was used since. */
 void wf_hostile_fail(enum wf_call call, long use, bool lasting);
 long wf_hostile_uses(enum wf_call call);
+/* The draws of this thread from the first one again. */
+void wf_hostile_restart(void);
 #else
 static inline int wf_hostile(enum wf_call call)
 {
@@ -315,14 +317,19 @@ static inline int wf_os_unlink(const char *path)
 {
     WF_OS_CALL(WF_CALL_STAT, unlink(path));
 }
-/* Asks without waiting; an interruption counts as nothing there. */
+/* A wait that is interrupted found nothing. To look without waiting is not to
+ * be told that: who asks may not be told again what there is. */
 static inline int wf_os_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
     int refused = wf_hostile(WF_CALL_POLL_WAIT);
-    if (refused < 0) return refused == -EINTR ? 0 : refused;
-    int got = poll(fds, n, timeout_ms);
-    if (got >= 0) return got;
-    return errno == EINTR ? 0 : -errno;
+    if (refused == -EINTR && timeout_ms != 0) return 0;
+    if (refused < 0 && refused != -EINTR) return refused;
+    for (;;) {
+        int got = poll(fds, n, timeout_ms);
+        if (got >= 0) return got;
+        if (errno != EINTR) return -errno;
+        if (timeout_ms != 0) return 0;
+    }
 }
 
 /* Signals. */
@@ -482,5 +489,7 @@ static inline int wf_os_kill(pid_t pid, int signo)
     errno = kept;
     return err;
 }
+
+#include "runtime/os_sites.h"
 
 #endif

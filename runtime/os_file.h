@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "runtime/os.h"
+#undef wf_hostile /* what is defined here is no site */
 
 static inline int wf_os_open(const char *path, int flags, mode_t mode)
 {
@@ -118,5 +119,8 @@ static inline void wf_os_closedir(DIR *dir)
 {
     (void)closedir(dir);
 }
+
+#define WF_SITES_OF_FILES
+#include "runtime/os_sites.h"
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "runtime/annotate.h"
 #include "runtime/os.h"
+#undef wf_hostile /* what is defined here is no site */
 
 /* A new thread has all signals held back but those that say that it is
  * itself at fault. 0, -EAGAIN, -ENOMEM, -EINVAL (the stack). */
@@ -74,5 +75,8 @@ static inline unsigned wf_os_cores(void)
     if (n <= 0) n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (unsigned)n : 1;
 }
+
+#define WF_SITES_OF_THREADS
+#include "runtime/os_sites.h"
 
 #endif

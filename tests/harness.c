@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "chance.h"
+#include "exact.h"
 
 enum { MAX_TESTS = 2048, MAX_TEXT = 80 * 1024 };
 
@@ -104,6 +105,7 @@ static void run_and_print(const struct test *t)
 {
     static char text[MAX_TEXT];
     double start = seconds();
+    exact_for_this_world(command.program, t->name);
     enum test_outcome outcome = test_run(t, text, sizeof(text));
     double took = seconds() - start;
     outcomes[outcome]++;

@@ -343,6 +343,7 @@ static void run_once(const struct sweep *s, unsigned order, struct strike how,
 
     wf_points_watch(at_point, NULL);
 #ifdef WEFT_HOSTILE
+    wf_hostile_restart();
     wf_hostile_fail((enum wf_call)want.call, want.use, want.lasting);
 #endif
     int rc = weft_run(work, NULL, &opts);
@@ -458,6 +459,9 @@ void sweep(const struct sweep *s)
         run_only(s, only);
         return;
     }
+    /* What is done once in a process is done; it would be drawn for. */
+    if (getenv("WEFT_HOSTILE"))
+        run_once(s, 0, (struct strike){.fiber = 0}, enough);
     for (unsigned order = 0; order < orders; order++)
         strike_all(s, order);
 #ifdef WEFT_HOSTILE
