@@ -391,7 +391,7 @@ static void wake(void *self)
     wf_poller_wake(r->poller);
 }
 
-static bool turn(void *self, bool may_block)
+static enum wf_turned turn(void *self, bool may_block)
 {
     struct wf_reactor *r = self;
     size_t waiting = r->waiting;
@@ -406,7 +406,7 @@ static bool turn(void *self, bool may_block)
             !r->opts.expects_timer())
             timeout = INT64_MAX; /* it is armed for what is over already */
         stuck = alone && timeout == INT64_MAX;
-        if (stuck && !wf_message_from_kin()) return false;
+        if (stuck && !wf_message_from_kin()) return WF_STUCK;
         bool spins = r->opts.spin > 0 && !wf_clock_is_virtual();
         if (timeout > 0 && spins && spin(r)) timeout = 0;
     }
@@ -421,7 +421,7 @@ static bool turn(void *self, bool may_block)
         r->opts.kicked();
     }
     expire(r);
-    return true;
+    return events > 0 || messages ? WF_NEWS : WF_QUIET;
 }
 
 /* ---- opening and closing ------------------------------------------------ */

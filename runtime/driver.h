@@ -15,11 +15,17 @@
 
 #include <stdbool.h>
 
+enum wf_turned {
+    WF_STUCK, /* nothing can ever happen, every fiber waits for another */
+    WF_QUIET, /* nothing has happened */
+    WF_NEWS   /* something has, if only for nobody: there may be more of it */
+};
+
 struct wf_driver {
     void *self;
     /* Takes in what has happened. With may_block it waits until something
-     * has. False: nothing can ever happen, every fiber waits for another. */
-    bool (*turn)(void *self, bool may_block);
+     * has. */
+    enum wf_turned (*turn)(void *self, bool may_block);
     /* From any thread: ends the wait, or, if there is none, the next one. */
     void (*wake)(void *self);
 };

@@ -708,12 +708,13 @@ static void run_all(struct wf_sched *w)
         if (idle)
             for (struct wf_stack_pool *p = w->pools; p; p = p->next)
                 wf_stack_pool_trim(p, wf_now);
-        if (!w->opts.driver.turn(w->opts.driver.self, idle && !settling)) {
-            if (!w->opts.stuck())
-                wf_fatal("every fiber waits for another one, again, while "
-                         "cleaning up after such a deadlock");
-        }
-        if (settling && w->head == w->tail) wf_settlers_wake(w);
+        enum wf_turned turned =
+            w->opts.driver.turn(w->opts.driver.self, idle && !settling);
+        if (turned == WF_STUCK && !w->opts.stuck())
+            wf_fatal("every fiber waits for another one, again, while "
+                     "cleaning up after such a deadlock");
+        if (settling && turned == WF_QUIET && w->head == w->tail)
+            wf_settlers_wake(w);
         begin_turn(w);
         weft_fiber *next = take_next(w);
         wf_watchdog_turn();
