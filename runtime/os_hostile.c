@@ -31,8 +31,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reactor/poller.h"
-
 enum { FDS = 4096 };
 
 static __thread struct {
@@ -41,7 +39,8 @@ static __thread struct {
     int side;       /* ... and what it is owed then, on this: */
     int fd;
     uint64_t random;
-    uint64_t seed; /* given by who started this thread, or 0 */
+    uint64_t seed;   /* given by who started this thread, or 0 */
+    uint64_t births; /* of threads, by this one */
     long call, nth, after, error;
     long uses[WF_CALL_COUNT];
 } plan;
@@ -122,6 +121,7 @@ void wf_hostile_restart(void)
 {
     if (!plan.read) read_plan();
     plan.random = mix(plan.seed);
+    plan.births = 0;
     memset(&fds, 0, sizeof fds);
 }
 
@@ -145,7 +145,7 @@ static void owe(int fd, int side)
 {
     if (fd < 0 || fd >= FDS || !side) return;
     if (!fds.owed[fd]) fds.count++;
-    fds.owed[fd] |= (uint8_t)(side == WF_SITE_TO_READ ? WF_IN : WF_OUT);
+    fds.owed[fd] |= (uint8_t)side;
 }
 
 /* A datagram is never cut, nor what an eventfd holds. */
@@ -222,39 +222,33 @@ int wf_hostile_ask(int max, int64_t *timeout_ns)
 static unsigned ready_of(int fd, unsigned owed)
 {
     struct pollfd ask = {.fd = fd};
-    ask.events = (short)((owed & WF_IN ? POLLIN | POLLRDHUP : 0) |
-                         (owed & WF_OUT ? POLLOUT : 0));
+    ask.events = (short)((owed & WF_SITE_TO_READ ? POLLIN | POLLRDHUP : 0) |
+                         (owed & WF_SITE_TO_WRITE ? POLLOUT : 0));
     if (poll(&ask, 1, 0) <= 0) return 0;
     bool gone = ask.revents & (POLLHUP | POLLERR);
-    return (ask.revents & (POLLIN | POLLRDHUP) || gone ? WF_IN : 0u) |
-           (ask.revents & POLLOUT || gone ? WF_OUT : 0u) |
-           (ask.revents & POLLRDHUP || gone ? WF_HUP : 0u);
+    return (ask.revents & (POLLIN | POLLRDHUP) || gone ? WF_SITE_TO_READ : 0u) |
+           (ask.revents & POLLOUT || gone ? WF_SITE_TO_WRITE : 0u) |
+           (ask.revents & POLLRDHUP || gone ? WF_SITE_HUNG_UP : 0u);
 }
 
-static int pay(struct wf_event *events, int n, int max)
+unsigned wf_hostile_owed(uint64_t *ret_key)
 {
-    for (int fd = 0; fd < FDS && fds.count > 0 && n < max; fd++) {
+    int kept = errno;
+    unsigned ready = 0;
+    for (int fd = 0; fd < FDS && fds.count > 0 && !ready; fd++) {
         if (!fds.owed[fd]) continue;
-        unsigned ready = fds.key[fd] ? ready_of(fd, fds.owed[fd]) : 0;
-        if (ready) events[n++] = (struct wf_event){fds.key[fd], ready};
+        *ret_key = fds.key[fd];
+        if (*ret_key) ready = ready_of(fd, fds.owed[fd]);
         fds.owed[fd] = 0;
         fds.count--;
     }
-    return n;
+    errno = kept;
+    return ready;
 }
 
-int wf_hostile_events(struct wf_event *events, int n, int max)
+size_t wf_hostile_place(size_t n)
 {
-    int kept = errno;
-    n = pay(events, n, max);
-    for (int i = n; plan.few && i > 1; i--) {
-        int j = (int)below((uint64_t)i);
-        struct wf_event e = events[i - 1];
-        events[i - 1] = events[j];
-        events[j] = e;
-    }
-    errno = kept;
-    return n;
+    return plan.few ? (size_t)below(n) : n - 1;
 }
 
 /* ---- threads ------------------------------------------------------------ */
@@ -281,8 +275,8 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
     struct birth *b = malloc(sizeof *b);
     if (!b) return -ENOMEM;
     if (!plan.read) read_plan();
-    plan.seed += 2;
-    *b = (struct birth){mix(plan.seed), fn, arg};
+    plan.births += 2;
+    *b = (struct birth){mix(plan.seed + plan.births), fn, arg};
     int err = start(ret_thread, stack_bytes, born, b);
     if (err < 0) free(b);
     return err;
@@ -330,16 +324,18 @@ long wf_hostile_bytes(void)
     return __atomic_load_n(&all_bytes, __ATOMIC_SEQ_CST);
 }
 
-void wf_hostile_count(long bytes)
+void wf_hostile_count(int64_t bytes)
 {
-    __atomic_add_fetch(&all_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&all_bytes, (long)bytes, __ATOMIC_RELAXED);
 }
 
 /* What each call can fail with when all its arguments are as they should be:
  * from its page in sections 2, 3 and 7 of the Linux manual. EINTR and EAGAIN
  * are not here where a seed brings them; they are no failures. */
 const struct wf_site_row wf_site_rows[WF_SITE_CALLS] = {
-    [WF_CALL_POLL_OPEN] = {"epoll_create1, eventfd", {EMFILE, ENFILE, ENOMEM}, 0},
+    [WF_CALL_POLL_OPEN] = {"epoll_create1, eventfd",
+                           {EMFILE, ENFILE, ENOMEM},
+                           0},
     [WF_CALL_POLL_CTL] = {"epoll_ctl", {ENOMEM, ENOSPC}, 0},
     [WF_CALL_POLL_WAIT] = {"epoll_wait", {EINTR}, WF_SITE_ONCE},
     [WF_SITE_ALLOC] = {"malloc", {ENOMEM}, 0},
@@ -428,16 +424,17 @@ const struct wf_site_row wf_site_rows[WF_SITE_CALLS] = {
                         {EACCES, EBUSY, EDQUOT, ENOENT, ENOMEM, ENOSPC, EROFS,
                          EXDEV},
                         0},
-    [WF_SITE_MKDIR] = {"mkdir", {EACCES, EDQUOT, EEXIST, ENOENT, ENOMEM, ENOSPC,
-                                 EROFS},
+    [WF_SITE_MKDIR] = {"mkdir",
+                       {EACCES, EDQUOT, EEXIST, ENOENT, ENOMEM, ENOSPC, EROFS},
                        0},
-    [WF_SITE_RMDIR] = {"rmdir", {EACCES, EBUSY, ENOENT, ENOMEM, ENOTEMPTY,
-                                 EROFS},
+    [WF_SITE_RMDIR] = {"rmdir",
+                       {EACCES, EBUSY, ENOENT, ENOMEM, ENOTEMPTY, EROFS},
                        0},
     [WF_SITE_REALPATH] = {"realpath",
                           {EACCES, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM},
                           0},
-    [WF_SITE_OPENDIR] = {"opendir", {EACCES, EMFILE, ENFILE, ENOENT, ENOMEM},
+    [WF_SITE_OPENDIR] = {"opendir",
+                         {EACCES, EMFILE, ENFILE, ENOENT, ENOMEM},
                          0},
     [WF_SITE_READDIR] = {"readdir", {EIO, ENOENT}, 0},
     [WF_SITE_THREAD] = {"pthread_create", {EAGAIN, ENOMEM, EPERM}, 0},

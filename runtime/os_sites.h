@@ -9,8 +9,11 @@
  * know of descriptors: a transfer that was cut short, or refused with EAGAIN
  * although there was something, is owed an event.
  *
- * os.h, os_file.h and os_thread.h end with this file, for what they have. Where the calls themselves are, WF_NO_SITES is defined.
+ * os.h, os_file.h and os_thread.h end with this file, for what they have. Where
+ * the calls themselves are, WF_NO_SITES is defined.
  */
+#include <stdint.h>
+
 #ifdef WEFT_HOSTILE
 #ifndef WF_OS_SITES_H
 #define WF_OS_SITES_H
@@ -69,7 +72,13 @@ enum wf_site_call {
     WF_SITE_CALLS
 };
 
-enum { WF_SITE_ERRORS = 12, WF_SITE_TO_READ = 1, WF_SITE_TO_WRITE = 4 };
+/* The last three are a poller's bits: WF_IN, WF_OUT, WF_HUP. */
+enum {
+    WF_SITE_ERRORS = 12,
+    WF_SITE_TO_READ = 1,
+    WF_SITE_TO_WRITE = 2,
+    WF_SITE_HUNG_UP = 4
+};
 
 struct wf_site {
     const char *file, *function;
@@ -117,7 +126,7 @@ int wf_site_of(const struct wf_site *const *at, int fd, int side);
 
 /* What all threads together have of wf_alloc and wf_map. */
 long wf_hostile_bytes(void);
-void wf_hostile_count(long bytes);
+void wf_hostile_count(int64_t bytes);
 
 /* Fewer octets than there are in these, in *ret; or the same. */
 const struct iovec *wf_hostile_part(const struct iovec *iov, int *n,
@@ -184,37 +193,51 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
         no_ < 0 ? no_ : wf_hostile(call);                                      \
     })
 
-#define wf_alloc(...)        WF_SITE_OR_NULL(WF_SITE_ALLOC, wf_alloc, __VA_ARGS__)
-#define wf_zalloc(...)       WF_SITE_OR_NULL(WF_SITE_ALLOC, wf_zalloc, __VA_ARGS__)
-#define wf_shared_alloc(...) WF_SITE_OR_NULL(WF_SITE_ALLOC, wf_shared_alloc, __VA_ARGS__)
-#define wf_map(...)          WF_SITE_OR_NULL(WF_SITE_MAP, wf_map, __VA_ARGS__)
-#define wf_os_madvise(...)   WF_SITE(WF_SITE_MADVISE, wf_os_madvise, __VA_ARGS__)
-#define wf_os_mprotect(...)  WF_SITE(WF_SITE_MPROTECT, wf_os_mprotect, __VA_ARGS__)
-#define wf_os_at_fork(...)   WF_SITE(WF_SITE_AT_FORK, wf_os_at_fork, __VA_ARGS__)
+#define wf_alloc(...)  WF_SITE_OR_NULL(WF_SITE_ALLOC, wf_alloc, __VA_ARGS__)
+#define wf_zalloc(...) WF_SITE_OR_NULL(WF_SITE_ALLOC, wf_zalloc, __VA_ARGS__)
+#define wf_shared_alloc(...)                                                   \
+    WF_SITE_OR_NULL(WF_SITE_ALLOC, wf_shared_alloc, __VA_ARGS__)
+#define wf_map(...)        WF_SITE_OR_NULL(WF_SITE_MAP, wf_map, __VA_ARGS__)
+#define wf_os_madvise(...) WF_SITE(WF_SITE_MADVISE, wf_os_madvise, __VA_ARGS__)
+#define wf_os_mprotect(...)                                                    \
+    WF_SITE(WF_SITE_MPROTECT, wf_os_mprotect, __VA_ARGS__)
+#define wf_os_at_fork(...) WF_SITE(WF_SITE_AT_FORK, wf_os_at_fork, __VA_ARGS__)
 
-#define wf_os_read(...)  WF_SITE_OF(WF_SITE_READ, WF_SITE_TO_READ, wf_os_read, __VA_ARGS__)
-#define wf_os_recv(...)  WF_SITE_OF(WF_SITE_RECV, WF_SITE_TO_READ, wf_os_recv, __VA_ARGS__)
-#define wf_os_write(...) WF_SITE_OF(WF_SITE_WRITE, WF_SITE_TO_WRITE, wf_os_write, __VA_ARGS__)
-#define wf_os_send(...)  WF_SITE_OF(WF_SITE_SEND, WF_SITE_TO_WRITE, wf_os_send, __VA_ARGS__)
-#define wf_os_readv(...) WF_SITE_IOV(WF_SITE_READ, WF_SITE_TO_READ, wf_os_readv, __VA_ARGS__)
-#define wf_os_writev(...) \
+#define wf_os_read(...)                                                        \
+    WF_SITE_OF(WF_SITE_READ, WF_SITE_TO_READ, wf_os_read, __VA_ARGS__)
+#define wf_os_recv(...)                                                        \
+    WF_SITE_OF(WF_SITE_RECV, WF_SITE_TO_READ, wf_os_recv, __VA_ARGS__)
+#define wf_os_write(...)                                                       \
+    WF_SITE_OF(WF_SITE_WRITE, WF_SITE_TO_WRITE, wf_os_write, __VA_ARGS__)
+#define wf_os_send(...)                                                        \
+    WF_SITE_OF(WF_SITE_SEND, WF_SITE_TO_WRITE, wf_os_send, __VA_ARGS__)
+#define wf_os_readv(...)                                                       \
+    WF_SITE_IOV(WF_SITE_READ, WF_SITE_TO_READ, wf_os_readv, __VA_ARGS__)
+#define wf_os_writev(...)                                                      \
     WF_SITE_IOV(WF_SITE_WRITE, WF_SITE_TO_WRITE, wf_os_writev, __VA_ARGS__)
-#define wf_os_recvmsg(...) WF_SITE_OF(WF_SITE_RECV, WF_SITE_TO_READ, wf_os_recvmsg, __VA_ARGS__)
-#define wf_os_sendmsg(...) \
+#define wf_os_recvmsg(...)                                                     \
+    WF_SITE_OF(WF_SITE_RECV, WF_SITE_TO_READ, wf_os_recvmsg, __VA_ARGS__)
+#define wf_os_sendmsg(...)                                                     \
     WF_SITE_MSG(WF_SITE_SEND, WF_SITE_TO_WRITE, wf_os_sendmsg, __VA_ARGS__)
-#define wf_os_accept(...) \
+#define wf_os_accept(...)                                                      \
     WF_SITE_OF(WF_SITE_ACCEPT, WF_SITE_TO_READ, wf_os_accept, __VA_ARGS__)
 
-#define wf_os_socket(...)      WF_SITE(WF_SITE_SOCKET, wf_os_socket, __VA_ARGS__)
-#define wf_os_socketpair(...)  WF_SITE(WF_SITE_SOCKETPAIR, wf_os_socketpair, __VA_ARGS__)
-#define wf_os_connect(...)     WF_SITE(WF_SITE_CONNECT, wf_os_connect, __VA_ARGS__)
-#define wf_os_bind(...)        WF_SITE(WF_SITE_BIND, wf_os_bind, __VA_ARGS__)
-#define wf_os_listen(...)      WF_SITE(WF_SITE_LISTEN, wf_os_listen, __VA_ARGS__)
-#define wf_os_shutdown(...)    WF_SITE(WF_SITE_SHUTDOWN, wf_os_shutdown, __VA_ARGS__)
-#define wf_os_setsockopt(...)  WF_SITE(WF_SITE_SETSOCKOPT, wf_os_setsockopt, __VA_ARGS__)
-#define wf_os_getsockopt(...)  WF_SITE(WF_SITE_GETSOCKOPT, wf_os_getsockopt, __VA_ARGS__)
-#define wf_os_getsockname(...) WF_SITE(WF_SITE_GETSOCKNAME, wf_os_getsockname, __VA_ARGS__)
-#define wf_os_getpeername(...) WF_SITE(WF_SITE_GETPEERNAME, wf_os_getpeername, __VA_ARGS__)
+#define wf_os_socket(...) WF_SITE(WF_SITE_SOCKET, wf_os_socket, __VA_ARGS__)
+#define wf_os_socketpair(...)                                                  \
+    WF_SITE(WF_SITE_SOCKETPAIR, wf_os_socketpair, __VA_ARGS__)
+#define wf_os_connect(...) WF_SITE(WF_SITE_CONNECT, wf_os_connect, __VA_ARGS__)
+#define wf_os_bind(...)    WF_SITE(WF_SITE_BIND, wf_os_bind, __VA_ARGS__)
+#define wf_os_listen(...)  WF_SITE(WF_SITE_LISTEN, wf_os_listen, __VA_ARGS__)
+#define wf_os_shutdown(...)                                                    \
+    WF_SITE(WF_SITE_SHUTDOWN, wf_os_shutdown, __VA_ARGS__)
+#define wf_os_setsockopt(...)                                                  \
+    WF_SITE(WF_SITE_SETSOCKOPT, wf_os_setsockopt, __VA_ARGS__)
+#define wf_os_getsockopt(...)                                                  \
+    WF_SITE(WF_SITE_GETSOCKOPT, wf_os_getsockopt, __VA_ARGS__)
+#define wf_os_getsockname(...)                                                 \
+    WF_SITE(WF_SITE_GETSOCKNAME, wf_os_getsockname, __VA_ARGS__)
+#define wf_os_getpeername(...)                                                 \
+    WF_SITE(WF_SITE_GETPEERNAME, wf_os_getpeername, __VA_ARGS__)
 
 #define wf_os_fcntl(...)  WF_SITE(WF_SITE_FCNTL, wf_os_fcntl, __VA_ARGS__)
 #define wf_os_fstat(...)  WF_SITE(WF_SITE_FSTAT, wf_os_fstat, __VA_ARGS__)
@@ -223,21 +246,27 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
 #define wf_os_unlink(...) WF_SITE(WF_SITE_UNLINK, wf_os_unlink, __VA_ARGS__)
 #define wf_os_poll(...)   WF_SITE(WF_SITE_POLL, wf_os_poll, __VA_ARGS__)
 
-#define wf_os_sigaction(...)   WF_SITE(WF_SITE_SIGACTION, wf_os_sigaction, __VA_ARGS__)
-#define wf_os_sigaltstack(...) WF_SITE(WF_SITE_SIGALTSTACK, wf_os_sigaltstack, __VA_ARGS__)
-#define wf_os_timer_open(...)  WF_SITE(WF_SITE_TIMER, wf_os_timer_open, __VA_ARGS__)
-#define wf_os_spawn(...)       WF_SITE(WF_SITE_SPAWN, wf_os_spawn, __VA_ARGS__)
-#define wf_os_spawn_in(...)    WF_SITE(WF_SITE_SPAWN_IN, wf_os_spawn_in, __VA_ARGS__)
+#define wf_os_sigaction(...)                                                   \
+    WF_SITE(WF_SITE_SIGACTION, wf_os_sigaction, __VA_ARGS__)
+#define wf_os_sigaltstack(...)                                                 \
+    WF_SITE(WF_SITE_SIGALTSTACK, wf_os_sigaltstack, __VA_ARGS__)
+#define wf_os_timer_open(...)                                                  \
+    WF_SITE(WF_SITE_TIMER, wf_os_timer_open, __VA_ARGS__)
+#define wf_os_spawn(...) WF_SITE(WF_SITE_SPAWN, wf_os_spawn, __VA_ARGS__)
+#define wf_os_spawn_in(...)                                                    \
+    WF_SITE(WF_SITE_SPAWN_IN, wf_os_spawn_in, __VA_ARGS__)
 /* Of libc: they return a positive error, and have none but this. */
 #define posix_spawn_file_actions_init(...)                                     \
     (-WF_SITE(WF_SITE_SPAWN_PLAN, -posix_spawn_file_actions_init, __VA_ARGS__))
 #define posix_spawn_file_actions_addopen(...)                                  \
-    (-WF_SITE(WF_SITE_SPAWN_PLAN, -posix_spawn_file_actions_addopen, __VA_ARGS__))
+    (-WF_SITE(WF_SITE_SPAWN_PLAN, -posix_spawn_file_actions_addopen,           \
+              __VA_ARGS__))
 #define posix_spawn_file_actions_adddup2(...)                                  \
-    (-WF_SITE(WF_SITE_SPAWN_PLAN, -posix_spawn_file_actions_adddup2, __VA_ARGS__))
+    (-WF_SITE(WF_SITE_SPAWN_PLAN, -posix_spawn_file_actions_adddup2,           \
+              __VA_ARGS__))
 #define posix_spawnattr_init(...)                                              \
     (-WF_SITE(WF_SITE_SPAWN_PLAN, -posix_spawnattr_init, __VA_ARGS__))
-#define wf_os_pidfd(...)       WF_SITE(WF_SITE_PIDFD, wf_os_pidfd, __VA_ARGS__)
+#define wf_os_pidfd(...) WF_SITE(WF_SITE_PIDFD, wf_os_pidfd, __VA_ARGS__)
 
 #ifdef WF_SITES_OF_FILES
 #define wf_os_open(...) WF_SITE(WF_SITE_OPEN, wf_os_open, __VA_ARGS__)
@@ -248,22 +277,25 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
         int no_ = wf_site(&site_at_), closed_ = wf_os_close_file(__VA_ARGS__); \
         no_ < 0 ? no_ : closed_;                                               \
     })
-#define wf_os_pread(...)        WF_SITE_OF(WF_SITE_PREAD, 0, wf_os_pread, __VA_ARGS__)
-#define wf_os_pwrite(...)       WF_SITE_OF(WF_SITE_PWRITE, 0, wf_os_pwrite, __VA_ARGS__)
-#define wf_os_pread_cached(...) \
+#define wf_os_pread(...) WF_SITE_OF(WF_SITE_PREAD, 0, wf_os_pread, __VA_ARGS__)
+#define wf_os_pwrite(...)                                                      \
+    WF_SITE_OF(WF_SITE_PWRITE, 0, wf_os_pwrite, __VA_ARGS__)
+#define wf_os_pread_cached(...)                                                \
     WF_SITE_OF(WF_SITE_PREAD_CACHED, 0, wf_os_pread_cached, __VA_ARGS__)
-#define wf_os_sendfile(...) \
+#define wf_os_sendfile(...)                                                    \
     WF_SITE_OF(WF_SITE_SENDFILE, WF_SITE_TO_WRITE, wf_os_sendfile, __VA_ARGS__)
 #define wf_os_fsync(...)     WF_SITE(WF_SITE_SYNC, wf_os_fsync, __VA_ARGS__)
 #define wf_os_fdatasync(...) WF_SITE(WF_SITE_SYNC, wf_os_fdatasync, __VA_ARGS__)
-#define wf_os_ftruncate(...) WF_SITE(WF_SITE_TRUNCATE, wf_os_ftruncate, __VA_ARGS__)
-#define wf_os_stat(...)      WF_SITE(WF_SITE_STAT, wf_os_stat, __VA_ARGS__)
-#define wf_os_rename(...)    WF_SITE(WF_SITE_RENAME, wf_os_rename, __VA_ARGS__)
-#define wf_os_mkdir(...)     WF_SITE(WF_SITE_MKDIR, wf_os_mkdir, __VA_ARGS__)
-#define wf_os_rmdir(...)     WF_SITE(WF_SITE_RMDIR, wf_os_rmdir, __VA_ARGS__)
-#define wf_os_realpath(...)  WF_SITE(WF_SITE_REALPATH, wf_os_realpath, __VA_ARGS__)
-#define wf_os_opendir(...)   WF_SITE(WF_SITE_OPENDIR, wf_os_opendir, __VA_ARGS__)
-#define wf_os_readdir(...)   WF_SITE(WF_SITE_READDIR, wf_os_readdir, __VA_ARGS__)
+#define wf_os_ftruncate(...)                                                   \
+    WF_SITE(WF_SITE_TRUNCATE, wf_os_ftruncate, __VA_ARGS__)
+#define wf_os_stat(...)   WF_SITE(WF_SITE_STAT, wf_os_stat, __VA_ARGS__)
+#define wf_os_rename(...) WF_SITE(WF_SITE_RENAME, wf_os_rename, __VA_ARGS__)
+#define wf_os_mkdir(...)  WF_SITE(WF_SITE_MKDIR, wf_os_mkdir, __VA_ARGS__)
+#define wf_os_rmdir(...)  WF_SITE(WF_SITE_RMDIR, wf_os_rmdir, __VA_ARGS__)
+#define wf_os_realpath(...)                                                    \
+    WF_SITE(WF_SITE_REALPATH, wf_os_realpath, __VA_ARGS__)
+#define wf_os_opendir(...) WF_SITE(WF_SITE_OPENDIR, wf_os_opendir, __VA_ARGS__)
+#define wf_os_readdir(...) WF_SITE(WF_SITE_READDIR, wf_os_readdir, __VA_ARGS__)
 #endif
 #ifdef WF_SITES_OF_THREADS
 #define wf_os_thread_start(t, stack, fn, arg)                                  \
@@ -281,7 +313,11 @@ struct wf_event;
 void wf_hostile_watch(int fd, uint64_t key);
 /* How many events to ask for, and how long to wait for them. */
 int wf_hostile_ask(int max, int64_t *timeout_ns);
-/* Among these are those that are owed, and no order. Returns how many. */
+/* What is owed to one that is ready by now, and its key; 0: no more. */
+unsigned wf_hostile_owed(uint64_t *ret_key);
+/* Which of n is to be the last: drawn, or the last one. */
+size_t wf_hostile_place(size_t n);
+/* Puts among these those that are owed, in no order. Returns how many. */
 int wf_hostile_events(struct wf_event *events, int n, int max);
 #else
 static inline void wf_hostile_watch(int fd, uint64_t key)

@@ -84,10 +84,10 @@ static int echo(void *arg)
     weft_fd *fd = arg;
     weft_stream s;
     const char *data;
-    ssize_t n;
+    ssize_t n = 0;
     int err = 0;
     weft_stream_init(&s, *fd);
-    while ((n = weft_stream_peek(&s, &data)) > 0 && err == 0) {
+    while (err == 0 && (n = weft_stream_peek(&s, &data)) > 0) {
         err = weft_stream_write(&s, data, (size_t)n);
         weft_stream_consume(&s, (size_t)n);
     }

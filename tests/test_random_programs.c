@@ -374,7 +374,8 @@ static int start_one(struct place *p)
         }
         check_a_start(c, rc);
         CHECK(rc == 0 || rc == -ECANCELED || rc == -ESHUTDOWN ||
-              rc == -EPROTO || rc == -ETIMEDOUT || rc <= -200);
+              rc == -EPROTO || rc == -ETIMEDOUT || rc <= -200 ||
+              lacks_memory(rc));
         if (rc == -ECANCELED && !weft_cancelled()) rc = 0;
         if (rc < 0 && rc != -ECANCELED && random_below(2)) rc = 0;
     }

@@ -12,10 +12,10 @@
  * JOBS is how many run at a time.
  *
  * First each work runs as it is, and in some hostile worlds (os_hostile.c), and
- * it is counted how often it comes to each site. Then come the faults, each in a
- * process of its own: all single ones, any two in a work at a time, and, at those
- * sites that were only reached in the handling of another fault, theirs on top of
- * that one.
+ * it is counted how often it comes to each site. Then come the faults, each in
+ * a process of its own: all single ones, any two in a work at a time, and, at
+ * those sites that were only reached in the handling of another fault, theirs
+ * on top of that one.
  */
 #include "torture.h"
 
@@ -81,7 +81,7 @@ static struct shared {
     bool struck[MAX_SITES];
     struct fault reached_by[MAX_SITES];
     unsigned uses[WORLDS][MAX_WORKS][MAX_SITES];
-} *shared;
+} * shared;
 
 /* Of one worker and the process that it runs. */
 static long *uses_now, *failed_now;
@@ -198,8 +198,8 @@ static bool leaves_something(const struct state *a)
         leaks |= left(a->open[i] != b.open[i],
                       b.open[i] ? "open descriptor" : "closed descriptor", i);
     for (int i = 1; i < SIGNALS; i++)
-        leaks |= left(a->handlers[i] != b.handlers[i], "a handler of signal",
-                      i);
+        leaks |=
+            left(a->handlers[i] != b.handlers[i], "a handler of signal", i);
     for (int i = 1; i < SIGNALS; i++)
         leaks |= left(sigismember(&a->mask, i) != sigismember(&b.mask, i),
                       "the mask of signal", i);
@@ -211,8 +211,12 @@ static bool leaves_something(const struct state *a)
 
 static bool may_be(const struct work *w, const struct fault *f, int rc)
 {
-    if (rc == 0) return true; /* it has looked that all is there */
-    if (__atomic_load_n(failed_now, __ATOMIC_RELAXED) == 0) return false;
+    bool failed = __atomic_load_n(failed_now, __ATOMIC_RELAXED) > 0;
+    unsigned call = sites[f->site]->call;
+    /* It has looked that all is there; whether it stays no look can say. */
+    if (rc == 0)
+        return !failed || (call != WF_SITE_SYNC && call != WF_SITE_CLOSE_FILE);
+    if (!failed) return false;
     if (rc == -f->error || (f->with && rc == -f->with_error)) return true;
     for (int i = 0; i < WORK_CONSEQUENCES && w->may[i]; i++)
         if (rc == -w->may[i]) return true;
@@ -231,12 +235,11 @@ static _Noreturn void do_work(const struct work *w, const struct fault *f)
         (void)setenv("WEFT_HOSTILE", seed, 1);
     }
     struct wf_site_plan plan = {.uses = uses_now, .failed = failed_now};
-    plan.strike[0] = (struct wf_site_strike){f->site, f->use, f->lasting,
-                                             f->error};
+    plan.strike[0] =
+        (struct wf_site_strike){f->site, f->use, f->lasting, f->error};
     if (f->with)
-        plan.strike[1] = (struct wf_site_strike){f->with_site, f->with_use,
-                                                 f->with_lasting,
-                                                 f->with_error};
+        plan.strike[1] = (struct wf_site_strike){
+            f->with_site, f->with_use, f->with_lasting, f->with_error};
     wf_site_begin(&plan);
     int rc = w->fn();
     wf_site_begin(&(struct wf_site_plan){.uses = NULL});

@@ -10,8 +10,8 @@
  *
  * returns 0 when all of it was done and is as it should be, which it looks at
  * by EXPECT, or the negative error of what it could not do: the one that was
- * injected, or one of those that may follow from it. A success that is none, and
- * any other error, is a lost error. After it there is to be no more memory,
+ * injected, or one of those that may follow from it. A success that is none,
+ * and any other error, is a lost error. After it there is to be no more memory,
  * descriptor, thread, child process or handler than before it.
  *
  * It runs in a process of its own, once to see which sites (runtime/os_sites.h)

@@ -520,7 +520,7 @@ static int generates(void *arg)
 {
     int all = 0, rc = 0;
     (void)arg;
-    WEFT_FOREACH (int *, item, rc, three_items, NULL)
+    WEFT_FOREACH(int *, item, rc, three_items, NULL)
         all += *item;
     if (rc == 0) EXPECT(all == 6);
     return rc;

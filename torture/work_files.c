@@ -255,9 +255,8 @@ WORK(a_file_is_sent, MAY(0));
 
 static int runs_cat(void *arg)
 {
-    const weft_process_opts o = {.argv = WEFT_ARGV("cat"),
-                                 .err = {WEFT_IO_OUT, 0},
-                                 .dir = "/"};
+    const weft_process_opts o = {
+        .argv = WEFT_ARGV("cat"), .err = {WEFT_IO_OUT, 0}, .dir = "/"};
     char text[16];
     weft_capture out = {.buf = text, .room = sizeof text};
     (void)arg;
@@ -277,11 +276,11 @@ WORK(a_process_and_its_pipes, MAY(EPIPE));
 
 static int starts_and_waits(void *arg)
 {
-    const weft_process_opts o = {.argv = WEFT_ARGV("/bin/sh", "-c",
-                                                   arg ? arg : "exit 3"),
-                                 .in = {WEFT_IO_NULL, 0},
-                                 .out = {WEFT_IO_NULL, 0},
-                                 .err = {WEFT_IO_NULL, 0}};
+    const weft_process_opts o = {
+        .argv = WEFT_ARGV("/bin/sh", "-c", arg ? arg : "exit 3"),
+        .in = {WEFT_IO_NULL, 0},
+        .out = {WEFT_IO_NULL, 0},
+        .err = {WEFT_IO_NULL, 0}};
     weft_process p;
     TRY(weft_process_start(&p, &o));
     int rc = weft_process_wait(&p);

@@ -128,8 +128,8 @@ WORK(a_pipe, MAY(EPIPE));
 
 static int writes_vectors(weft_fd to)
 {
-    struct iovec out[2] = {{(void *)(uintptr_t)"one ", 4},
-                           {(void *)(uintptr_t)"two", 3}};
+    struct iovec out[2] = {{(void *)(uintptr_t) "one ", 4},
+                           {(void *)(uintptr_t) "two", 3}};
     ssize_t n = weft_writev(to, out, 2);
     TRY(n);
     return weft_write_all(to, &"one two"[n], 7 - (size_t)n, NULL);
@@ -179,7 +179,8 @@ static int vectors_in_a_file(void)
     }
     rc = writes_vectors(file);
     ssize_t n = rc < 0 ? rc : weft_write(file, "!", 1);
-    if (n > 0) EXPECT(pread(fd, text, 8, 0) == 8 && !memcmp(text, "one two!", 8));
+    if (n > 0)
+        EXPECT(pread(fd, text, 8, 0) == 8 && !memcmp(text, "one two!", 8));
     (void)weft_close(file);
     return n < 0 ? (int)n : 0;
 }
@@ -222,7 +223,7 @@ static int receives_a_message(void *arg)
 
 static int send_a_message(weft_nursery *n)
 {
-    struct iovec iov = {(void *)(uintptr_t)"message", 7};
+    struct iovec iov = {(void *)(uintptr_t) "message", 7};
     const struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     TRY(weft_spawn(n, receives_a_message, NULL));
     TRY(weft_yield());
