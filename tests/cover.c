@@ -4,12 +4,13 @@
  *
  * gcov writes what a process has counted when it calls exit. Many of a test's
  * processes end otherwise: by _exit in a child, by abort after the last words
- * of an assertion, by another program that takes over, of a signal whose default
- * has come back. The calls that lead there are caught here, before libc's own,
- * and the counts go out first. They are weak: a test that has its own of one
- * keeps it.
+ * of an assertion, by another program that takes over, of a signal that it
+ * sends itself or whose default has come back. The calls that lead there are
+ * caught here, before libc's own, and the counts go out first. They are weak: a
+ * test that has its own of one keeps it.
  */
 #ifdef WEFT_COVER
+#include <dlfcn.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -17,6 +18,10 @@
 #include <unistd.h>
 
 #define WEAK __attribute__((weak))
+
+/* libc's: a test has its own of this one too. */
+#define SYSTEM(...)                                                            \
+    (*(long (*)(long, ...))dlsym(RTLD_NEXT, "syscall"))(__VA_ARGS__)
 
 void __gcov_dump(void);
 void __gcov_reset(void);
@@ -33,12 +38,12 @@ WEAK void _exit(int status)
 {
     write_counts();
     for (;;)
-        (void)syscall(SYS_exit_group, status);
+        (void)SYSTEM(SYS_exit_group, status);
 }
 
 static int send_to_self(int signo)
 {
-    return (int)syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signo);
+    return (int)SYSTEM(SYS_tgkill, getpid(), SYSTEM(SYS_gettid), signo);
 }
 
 WEAK int raise(int signo)
@@ -66,7 +71,13 @@ WEAK void abort(void)
 WEAK int execv(const char *path, char *const argv[])
 {
     write_counts();
-    return (int)syscall(SYS_execve, path, argv, environ);
+    return (int)SYSTEM(SYS_execve, path, argv, environ);
+}
+
+WEAK int kill(pid_t to, int signo)
+{
+    if (to == getpid() && signo == SIGKILL) write_counts();
+    return (int)SYSTEM(SYS_kill, to, signo);
 }
 
 /* The handler of a fault puts the default back and returns to the fault. */

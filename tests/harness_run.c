@@ -294,7 +294,7 @@ static void handle(int sig, void (*handler)(int))
 static struct timeval milliseconds(unsigned ms)
 {
     return (struct timeval){.tv_sec = ms / 1000,
-                            .tv_usec = (int)(ms % 1000) * 1000};
+                            .tv_usec = (int)(ms % 1000 * 1000)};
 }
 
 static void set_alarm(unsigned ms)

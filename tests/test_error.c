@@ -327,9 +327,10 @@ TEST_FIFO(how_many_are_left_out_of_a_group_is_printed_at_its_end)
     char text[8192];
     weft_nursery n;
     weft_nursery_opts opts = {.policy = WEFT_COLLECT};
+    int length = 41;
     CHECK_EQ(weft_nursery_open(&n, &opts), 0);
     for (int i = 0; i < 20; i++)
-        CHECK_EQ(weft_spawn(&n, fails_with_a_text, &(int){41}), 0);
+        CHECK_EQ(weft_spawn(&n, fails_with_a_text, &length), 0);
     CHECK(weft_nursery_close(&n, 0) < 0);
     size_t len = print_error(weft_last_error()->code, text, sizeof text);
     CHECK(len > strlen(last));

@@ -19,6 +19,7 @@
 
 static int asked;
 
+#if defined(__linux__)
 long syscall(long number, ...);
 
 long syscall(long number, ...)
@@ -33,6 +34,7 @@ long syscall(long number, ...)
     errno = ENOSYS;
     return -1;
 }
+#endif
 
 /* A file of eight octets, which is gone with its handle. */
 static weft_fd eight_octets(void)

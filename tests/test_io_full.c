@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_io_full.c - each call that sends waits while there is no room. */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/uio.h>
 
 #include "sockets.h"
@@ -107,6 +108,20 @@ TEST_REAL(a_write_of_pieces_waits_for_room)
 {
     to_a_socket(writes_pieces);
     to_a_pipe(writes_pieces);
+}
+
+TEST(pieces_are_written_to_a_file_in_their_order)
+{
+    char name[] = "/tmp/weft-pieces-XXXXXX", text[4] = "";
+    weft_fd file;
+    int number = mkstemp(name);
+    CHECK(number >= 0);
+    CHECK_EQ(unlink(name), 0);
+    CHECK_EQ(weft_fd_adopt(number, &file), 0);
+    CHECK_EQ(writes_pieces(file), 3);
+    CHECK_EQ(pread(number, text, sizeof text, 0), 3);
+    CHECK_STR(text, "abc");
+    CHECK_EQ(weft_close(file), 0);
 }
 
 TEST_REAL(a_message_waits_for_room)

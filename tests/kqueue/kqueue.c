@@ -144,6 +144,7 @@ static int open_inner(int outer, int f)
 {
     struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)f};
     int low = epoll_create1(EPOLL_CLOEXEC);
+    if (low < 0) return -1;
     int high = fcntl(low, F_DUPFD_CLOEXEC, 200);
     int fd = high < 0 ? low : high;
     if (high >= 0) (void)__real_close(low);
