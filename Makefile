@@ -33,8 +33,7 @@ SEAM   ?= $(if $(findstring linux,$(TRIPLE)),linux,posix)
 MACH_O := $(or $(findstring darwin,$(TRIPLE)),$(findstring macos,$(TRIPLE)),\
           $(findstring apple,$(TRIPLE)))
 ifeq ($(SWITCH)$(findstring musl,$(TRIPLE)$(CC)),ucontextmusl)
-$(error musl has no makecontext: there is no SWITCH=ucontext, and '$(ARCH)' \
-        has no runtime/switch_$(ARCH).S)
+$(error SWITCH=ucontext: musl has no makecontext)
 endif
 
 # The C++ compiler that belongs to CC; or why there is none.
@@ -290,6 +289,7 @@ cover: ## which lines of the library all that reaches, 95 % at the least
 	done; \
 	tools/cover.sh '$(GCOV)' build/cover '$(COVER_LEAST)' build/cover-* && \
 	    exit $$bad
+
 # Each call that can fail does so (torture/). TORTURE=quick: at its first use.
 TORTURE      ?= full
 TORTURE_MAIN := $(OUT)/torture/torture
@@ -322,7 +322,7 @@ check: ## all that should hold before a commit
 	@$(SUM) $(OUT)/totals
 
 lint: ## include rules, the seam, and headers that stand alone
-	@tools/lint.sh '$(CC)' $(OUT)
+	@tools/lint.sh '$(strip $(CC) $(WIDE))' $(OUT)
 
 analyze: ## what gcc -fanalyzer, cppcheck, clang-tidy and shellcheck find
 	@tools/analyze.sh
@@ -360,7 +360,7 @@ install: $(LIB) ## library, headers and weft.pc to DESTDIR and PREFIX
 	        include/weft.h include/weft/*.h | head -n 1) && \
 	    sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$${version:-0.1.0}|" \
 	        -e 's|@SYSLIBS@|$(SYSLIBS)|' \
-	        -e 's|@WIDE@|$(addprefix  ,$(WIDE))|' \
+	        -e 's|@WIDE@|$(if $(WIDE),$(empty) $(WIDE))|' \
 	        tools/weft.pc.in >$(OUT)/weft.pc
 	install -m 644 $(OUT)/weft.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 

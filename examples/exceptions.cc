@@ -11,19 +11,32 @@
 #include <weft.h>
 
 #include <cstdio>
-#include <stdexcept>
-#include <string>
+#include <exception>
 
 namespace
 {
+
+class failure : public std::exception
+{
+  public:
+    explicit failure(const char *why) : words(why)
+    {
+    }
+    const char *what() const noexcept override
+    {
+        return words;
+    }
+
+  private:
+    const char *words;
+};
 
 class nursery
 {
   public:
     nursery() : thrown(std::uncaught_exceptions())
     {
-        if (weft_nursery_open(&n, nullptr) < 0)
-            throw std::logic_error("not in a fiber");
+        if (weft_nursery_open(&n, nullptr) < 0) throw failure("not in a fiber");
     }
     /* An exception is on its way out: the children are not needed any more. */
     ~nursery()
@@ -39,7 +52,7 @@ class nursery
     template <class T> void start(int (*fn)(void *), T *arg)
     {
         int err = weft_spawn(&n, fn, arg);
-        if (err < 0) throw std::runtime_error(weft_strerror(err));
+        if (err < 0) throw failure(weft_strerror(err));
     }
 
   private:
@@ -61,9 +74,9 @@ void wait_for(weft_time ns)
 class connection
 {
   public:
-    explicit connection(const std::string &name) : host(name)
+    explicit connection(const char *name) : host(name)
     {
-        std::printf("%s: connected\n", host.c_str());
+        std::printf("%s: connected\n", host);
     }
     /* It says goodbye, and that takes a moment, also while an exception passes
      * or the fiber is cancelled: other fibers run meanwhile. */
@@ -72,28 +85,27 @@ class connection
         int rc;
         WEFT_SHIELD(rc, WEFT_SEC(1))
             rc = weft_sleep(WEFT_MSEC(1));
-        std::printf("%s: closed%s\n", host.c_str(), rc ? ", in a hurry" : "");
+        std::printf("%s: closed%s\n", host, rc ? ", in a hurry" : "");
     }
     connection(const connection &) = delete;
     connection &operator=(const connection &) = delete;
 
   private:
-    std::string host;
+    const char *host;
 };
 
 struct copy {
     const char *host;
     weft_time takes;
-    bool broken;
-    std::string text;
+    bool broken, good;
 };
 
 void fetch(copy &c)
 {
     connection to(c.host);
     wait_for(c.takes);
-    if (c.broken) throw std::runtime_error("checksum does not match");
-    c.text = std::string("text from ") + c.host;
+    if (c.broken) throw failure("checksum does not match");
+    c.good = true;
 }
 
 /* Nothing is thrown out of here. */
@@ -126,19 +138,19 @@ void take_the_first(copy *all, std::size_t count)
     for (;;) {
         wait_for(WEFT_MSEC(1));
         for (std::size_t i = 0; i < count; i++)
-            if (!all[i].text.empty()) throw found{&all[i]};
+            if (all[i].good) throw found{&all[i]};
     }
 }
 
 int start(void *)
 {
-    copy all[] = {{"north", WEFT_MSEC(20), true, ""},
-                  {"south", WEFT_MSEC(50), false, ""},
-                  {"west", WEFT_SEC(60), false, ""}};
+    copy all[] = {{"north", WEFT_MSEC(20), true, false},
+                  {"south", WEFT_MSEC(50), false, false},
+                  {"west", WEFT_SEC(60), false, false}};
     try {
         take_the_first(all, 3);
     } catch (const found &f) {
-        std::printf("taken: %s\n", f.which->text.c_str());
+        std::printf("taken: the copy of %s\n", f.which->host);
     }
     return 0;
 }

@@ -18,7 +18,9 @@ struct wf_exceptions *wf_exceptions_here(void)
 
 #else
 
-/* Links nothing in: a program has it if something else throws or catches. */
+/* Links nothing in: a program has it if something else throws or catches. The
+ * name is that of the ABI. */
+/* NOLINTNEXTLINE(bugprone-reserved-identifier) */
 extern struct wf_exceptions *__cxa_get_globals(void) __attribute__((weak));
 
 struct wf_exceptions *wf_exceptions_here(void)

@@ -56,7 +56,7 @@ int main(int argc, char **argv)
         uint64_t n = i + 1 < argc ? strtoull(argv[i + 1], NULL, 0) : 0;
         if (i + 1 == argc)
             return usage(argv[0]);
-        else if (strcmp(argv[i], "--seed") == 0)
+        if (strcmp(argv[i], "--seed") == 0)
             s.seed = n;
         else if (strcmp(argv[i], "--seeds") == 0)
             seeds = n;

@@ -221,8 +221,9 @@ static int receives_all(void *arg)
         join(threads[i]);
     weft_chan_free(c);
     all_arrived(&all);
-    same("sum of all numbers", 0, (long long)(2 * all.sum),
-         (long long)(all.each * (all.each - 1) * THREADS));
+    const uint64_t got = 2 * all.sum;
+    const uint64_t want = all.each * (all.each - 1) * THREADS;
+    same("sum of all numbers", 0, (long long)got, (long long)want);
     return rc;
 }
 
@@ -340,7 +341,8 @@ static int is_granted_or_cancelled(void *arg)
     join(t);
     rc = weft_nursery_close(&n, rc);
     weft_chan_free(r.chan);
-    same("rounds", 0, (long long)(granted + cancelled), (long long)r.count);
+    const uint64_t rounds = granted + cancelled;
+    same("rounds", 0, (long long)rounds, (long long)r.count);
     printf("  %" PRIu64 " granted, %" PRIu64 " cancelled\n", granted,
            cancelled);
     return rc;

@@ -236,7 +236,8 @@ readme() {
     awk -v out="$scratch/readme" '/^```c$/ { inside = 1; n++; next }
         /^```$/ { inside = 0 } inside { print >(out n ".c") }' README.md
     for program in "$scratch"/readme*.c; do
-        "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude \
+        # shellcheck disable=SC2086 # a compiler may be several words
+        $cc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude \
             -fsyntax-only "$program" >/dev/null 2>&1 ||
             echo "README.md: ${program##*/} of its programs does not compile"
     done
