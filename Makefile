@@ -82,7 +82,8 @@ DEBUGGABLE := $(if $(filter release,$(BUILD)),,-fno-omit-frame-pointer \
 # What not every compiler knows is tried once; $(call takes,-fflag) is the flag
 # or nothing. (There are compilers that put what is for /dev/null elsewhere.)
 takes   = $(shell mkdir -p build && $(CC) -Werror $(1) -x c -c /dev/null \
-          -o build/takes.o 2>/dev/null && echo '$(1)')
+          -o build/takes-$$$$.o 2>/dev/null && echo '$(1)'; \
+          rm -f build/takes-$$$$.o)
 HARDEN := $(call takes,-fstack-clash-protection) \
           $(if $(filter x86_64 i386,$(ARCH)),\
           $(call takes,-fcf-protection=branch))

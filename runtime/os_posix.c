@@ -118,6 +118,12 @@ static void *tick(void *arg)
     return NULL;
 }
 
+static void end_of_timer(wf_os_timer *t)
+{
+    (void)pthread_cond_destroy(&t->changed);
+    (void)pthread_mutex_destroy(&t->lock);
+}
+
 int wf_sys_timer_open(wf_os_timer *ret_timer, int signo, int64_t every_ns)
 {
     enum { STACK = 256 * 1024 };
@@ -130,6 +136,7 @@ int wf_sys_timer_open(wf_os_timer *ret_timer, int signo, int64_t every_ns)
     wf_os_cond_init(&t->changed);
     int err = wf_os_thread_start(&t->helper, STACK, tick, t);
     if (err == 0) return 0;
+    end_of_timer(t);
     errno = -err;
     return -1;
 }
@@ -143,6 +150,5 @@ void wf_sys_timer_close(wf_os_timer *t)
     (void)pthread_cond_signal(&t->changed);
     (void)pthread_mutex_unlock(&t->lock);
     (void)pthread_join(t->helper, NULL);
-    (void)pthread_cond_destroy(&t->changed);
-    (void)pthread_mutex_destroy(&t->lock);
+    end_of_timer(t);
 }
