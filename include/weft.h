@@ -29,6 +29,7 @@
 #include <weft/cache.h>
 #include <weft/chan.h>
 #include <weft/cond.h>
+#include <weft/cpool.h>
 #include <weft/event.h>
 #include <weft/limiter.h>
 #include <weft/mutex.h>
@@ -42,6 +43,7 @@
 #include <weft/signal.h>
 #include <weft/ticker.h>
 #include <weft/timed.h>
+#include <weft/transaction.h>
 #include <weft/workqueue.h>
 
 /* Between threads. */

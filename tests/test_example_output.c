@@ -102,6 +102,11 @@ TEST_PLAIN(pattern_106_to_109_rate_limit_shows_who_is_refused_and_who_waits)
     says_what_is_expected("rate_limit");
 }
 
+TEST_PLAIN(pattern_103_pool_lends_in_line_and_names_who_forgot)
+{
+    says_what_is_expected("pool");
+}
+
 TEST_PLAIN(pattern_77_cache_shows_one_question_for_all_who_ask)
 {
     says_what_is_expected("cache");
