@@ -1,13 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* address.c - "HOST:PORT" with a numeric host. */
+/* address.c - "HOST:PORT" with a numeric host, and Unix sockets. */
 #include "address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
+
+static int parse_unix(const char *text, struct address *ret_address)
+{
+    struct address a = {0};
+    struct sockaddr_un *un = (void *)&a.to;
+    const char *path = text + 5;
+    size_t len = strlen(path);
+    if (len < 2 || len >= sizeof un->sun_path || strlen(text) >= sizeof a.text)
+        return -EINVAL;
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, len + 1);
+    if (path[0] == '@')
+        un->sun_path[0] = '\0';
+    else
+        len++;
+    a.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    memcpy(a.text, text, strlen(text) + 1);
+    *ret_address = a;
+    return 0;
+}
 
 int address_parse(const char *text, struct address *ret_address)
 {
@@ -15,6 +37,7 @@ int address_parse(const char *text, struct address *ret_address)
     struct sockaddr_in *v4 = (void *)&a.to;
     struct sockaddr_in6 *v6 = (void *)&a.to;
     char host[64];
+    if (strncmp(text, "unix:", 5) == 0) return parse_unix(text, ret_address);
     const char *colon = strrchr(text, ':');
     if (colon == NULL || strlen(text) >= sizeof a.text) return -EINVAL;
 

@@ -11,7 +11,8 @@ struct address {
     char text[64];
 };
 
-/** Reads "127.0.0.1:80" or "[::1]:80". Returns 0 or -EINVAL. */
+/** Reads "127.0.0.1:80", "[::1]:80", "unix:/path" or, on Linux, "unix:@name".
+ *  Returns 0 or -EINVAL. */
 int address_parse(const char *text, struct address *ret_address);
 
 #endif

@@ -27,8 +27,9 @@ int main(int argc, char **argv)
     const char *other = bench_option("server");
     const char *path = bench_option("path");
 
-    if (versus_start(&v, other_floor ? other_floor : floor,
-                     other ? other : server, NULL)) {
+    if (versus_start(
+            &v, &(struct program){.path = other_floor ? other_floor : floor},
+            &(struct program){.path = other ? other : server})) {
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             cases[i].load.mode = LOAD_HTTP;
             cases[i].load.path = path;

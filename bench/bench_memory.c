@@ -161,7 +161,9 @@ static void count_connections(const char *program, const char *name,
     struct child server;
     struct load_result r;
     child_program(path, sizeof path, program);
-    if (!child_start(&server, name, path, NULL, bench_core(0), NULL)) return;
+    if (!child_start(&server, name, &(struct program){.path = path}, bench_core(0),
+                     NULL))
+        return;
 
     /* A few before the first reading: start-up is not a connection's. */
     struct load_opts o = {.mode = LOAD_ECHO,

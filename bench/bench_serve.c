@@ -186,8 +186,11 @@ static void measure_server(const char *name, const char *program,
     struct side one, two;
     child_program(path, sizeof path, program);
     bench_unpin(); /* they inherit it */
-    if (!child_start(&one.server, "one worker", path, "1", -1, NULL)) return;
-    if (child_start(&two.server, "two workers", path, "2", -1, NULL)) {
+    if (!child_start(&one.server, "one worker",
+                     &(struct program){.path = path, .mode = "1"}, -1, NULL))
+        return;
+    if (child_start(&two.server, "two workers",
+                    &(struct program){.path = path, .mode = "2"}, -1, NULL)) {
         beside_one(name, &one, &two, load);
         child_end(&two.server);
     }

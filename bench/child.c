@@ -103,9 +103,10 @@ bool child_can_count(void)
 
 /* ---- starting ------------------------------------------------------------ */
 
-_Noreturn static void become(const char *program, const char *mode, int core,
+_Noreturn static void become(const struct program *p, int core,
                              const char *counts, int log)
 {
+    const char *at = p->address ? p->address : "127.0.0.1:0";
 #if defined(__linux__)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
@@ -119,12 +120,12 @@ _Noreturn static void become(const char *program, const char *mode, int core,
     (void)dup2(log, 2);
     if (counts != NULL) {
         /* -D: the tracer is the grandchild, and this pid stays the server's. */
-        execlp("strace", "strace", "-D", "-f", "-c", "-o", counts, program,
-               "127.0.0.1:0", mode, (char *)NULL);
+        execlp("strace", "strace", "-D", "-f", "-c", "-o", counts, p->path, at,
+               p->mode, (char *)NULL);
     } else {
-        execl(program, program, "127.0.0.1:0", mode, (char *)NULL);
+        execl(p->path, p->path, at, p->mode, (char *)NULL);
     }
-    fprintf(stderr, "cannot start %s: %s\n", program, strerror(errno));
+    fprintf(stderr, "cannot start %s: %s\n", p->path, strerror(errno));
     _exit(127);
 }
 
@@ -139,7 +140,7 @@ static bool find_address(FILE *log, struct address *ret)
         if (at == NULL || strchr(line, '\n') == NULL) continue;
         at += sizeof says - 1;
         if (strncmp(at, "tcp://", 6) == 0) at += 6;
-        at[strcspn(at, " \r\n/")] = '\0';
+        at[strcspn(at, strncmp(at, "unix:", 5) == 0 ? "\n" : " \r\n/")] = '\0';
         if (address_parse(at, ret) == 0) return true;
     }
     return false;
@@ -155,8 +156,8 @@ static void show_log(const struct child *c)
     }
 }
 
-bool child_start(struct child *c, const char *name, const char *program,
-                 const char *mode, int core, const char *counts)
+bool child_start(struct child *c, const char *name, const struct program *p,
+                 int core, const char *counts)
 {
     *c = (struct child){.name = name, .log = tmpfile()};
     if (c->log == NULL) {
@@ -170,7 +171,7 @@ bool child_start(struct child *c, const char *name, const char *program,
         fclose(c->log);
         return false;
     }
-    if (pid == 0) become(program, mode, core, counts, fileno(c->log));
+    if (pid == 0) become(p, core, counts, fileno(c->log));
     c->pid = pid;
     remember(pid);
 
@@ -183,7 +184,7 @@ bool child_start(struct child *c, const char *name, const char *program,
         }
         sleep_ms(5);
     }
-    bench_fail("%s (%s) did not come up", name, program);
+    bench_fail("%s (%s) did not come up", name, p->path);
     show_log(c);
     child_end(c);
     return false;

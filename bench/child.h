@@ -16,6 +16,11 @@
 
 #include "generator.h"
 
+/** How to start it: `path address [mode]`; no address: 127.0.0.1:0. */
+struct program {
+    const char *path, *mode, *address;
+};
+
 struct child {
     const char *name;
     pid_t pid; /* 0: none */
@@ -27,13 +32,13 @@ struct child {
 void child_program(char *buf, size_t size, const char *name);
 
 /**
- * Starts `program 127.0.0.1:0 [mode]` on that core (negative: any) and waits
- * until it says "listening on HOST:PORT". With `counts`, it runs under strace,
+ * Starts the program on that core (negative: any) and waits until it says
+ * "listening on ADDRESS". With `counts`, it runs under strace,
  * which leaves the number of calls in that file. Returns false and says why
  * (bench_fail) when it does not come up within ten seconds.
  */
-bool child_start(struct child *c, const char *name, const char *program,
-                 const char *mode, int core, const char *counts);
+bool child_start(struct child *c, const char *name, const struct program *p,
+                 int core, const char *counts);
 
 /**
  * Ends it: SIGTERM, and SIGKILL when two seconds are not enough. A child that

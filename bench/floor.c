@@ -129,35 +129,49 @@ static void accept_one(int listener, const struct floor_server *s)
     watch(c, EPOLL_CTL_ADD, EPOLLIN);
 }
 
+static void say_address(const char *address, const struct sockaddr_storage *at)
+{
+    if (at->ss_family == AF_UNIX) {
+        fprintf(stderr, "listening on %s\n", address);
+        return;
+    }
+    in_port_t port = at->ss_family == AF_INET6
+                         ? ((const struct sockaddr_in6 *)at)->sin6_port
+                         : ((const struct sockaddr_in *)at)->sin_port;
+    int host = (int)(strrchr(address, ':') - address);
+    fprintf(stderr, "listening on %.*s:%d\n", host, address, ntohs(port));
+}
+
 /* TCP_NODELAY on the listener is inherited by what it accepts. */
-static int listen_on(const char *address)
+int floor_bind(const char *address, int type)
 {
     struct address a;
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;
     int on = 1;
     if (address_parse(address, &a) < 0) return -1;
-    int fd = bench_socket(a.to.ss_family);
+    bool stream = type == SOCK_STREAM;
+    int fd = bench_socket(a.to.ss_family, type);
     if (fd < 0) return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(fd, (const void *)&a.to, a.len) != 0 || listen(fd, 4096) != 0 ||
+    if (a.to.ss_family != AF_UNIX) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (stream)
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    if (bind(fd, (const void *)&a.to, a.len) != 0 ||
+        (stream && listen(fd, 4096) != 0) ||
         getsockname(fd, (void *)&bound, &len) != 0) {
         (void)close(fd);
         return -1;
     }
-    in_port_t port = bound.ss_family == AF_INET6
-                         ? ((const struct sockaddr_in6 *)&bound)->sin6_port
-                         : ((const struct sockaddr_in *)&bound)->sin_port;
-    int host = (int)(strrchr(address, ':') - address);
-    fprintf(stderr, "listening on %.*s:%d\n", host, address, ntohs(port));
+    say_address(address, &bound);
     return fd;
 }
 
 int floor_run(const char *address, const struct floor_server *s)
 {
     struct epoll_event events[EVENTS];
-    int listener = listen_on(address);
+    int listener = floor_bind(address, SOCK_STREAM);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (listener < 0 || epoll_fd < 0) {
         fprintf(stderr, "cannot listen on %s: %s\n", address, strerror(errno));

@@ -42,4 +42,8 @@ bool floor_send(struct floor_conn *c, const char *data, size_t len);
 /** Listens on HOST:PORT, says so on stderr, and serves until killed. */
 int floor_run(const char *address, const struct floor_server *s);
 
+/** A socket bound to the address and said on stderr, or -1 and errno. A stream
+ *  socket listens. */
+int floor_bind(const char *address, int type);
+
 #endif

@@ -28,6 +28,7 @@ enum {
     MAX_DEPTH = 1024,
     MAX_SIZE = 1 << 20,
     MAX_BATCH = 4 << 20, /* octets of one send */
+    MAX_DATAGRAM = 64000,
     RECV_SIZE = 256 << 10,
     EVENTS = 256,
     STAMP = 8, /* octets at a message's head that number it */
@@ -111,6 +112,14 @@ static uint64_t stamp_of(const struct conn *c, uint32_t number)
     return ((uint64_t)c->index << 32 | number) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+/* What is left of the batch, or the next datagram. */
+static ssize_t send_some(struct load *l, const struct conn *c, size_t len)
+{
+    size_t left = len - c->sent;
+    if (l->o->datagrams) left = l->unit;
+    return send(c->fd, l->batch + c->sent, left, MSG_NOSIGNAL);
+}
+
 static void push(struct load *l, struct conn *c)
 {
     const struct load_opts *o = l->o;
@@ -122,7 +131,11 @@ static void push(struct load *l, struct conn *c)
         }
     }
     size_t len = c->sending * l->unit;
-    ssize_t n = send(c->fd, l->batch + c->sent, len - c->sent, MSG_NOSIGNAL);
+    ssize_t n = send_some(l, c, len);
+    while (n > 0 && l->o->datagrams && c->sent + (size_t)n < len) {
+        c->sent += (size_t)n;
+        n = send_some(l, c, len);
+    }
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         fail(c, &l->r->errors.reset);
         return;
@@ -199,10 +212,11 @@ static void open_conn(struct load *l, struct conn *c)
 {
     const struct address *a = &l->o->address;
     int on = 1;
-    int fd = bench_socket(a->to.ss_family);
+    bool stream = !l->o->datagrams;
+    int fd = bench_socket(a->to.ss_family, stream ? SOCK_STREAM : SOCK_DGRAM);
     if (fd < 0) goto failed;
     choose_source(l, fd);
-    if (!l->o->churn) {
+    if (!l->o->churn && stream && a->to.ss_family != AF_UNIX) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     if (connect(fd, (const void *)&a->to, a->len) != 0 && errno != EINPROGRESS)
@@ -551,7 +565,9 @@ static bool sensible(const struct load_opts *o)
     return o->conns > 0 && o->conns <= MAX_CONNS && o->depth > 0 &&
            o->depth <= MAX_DEPTH && o->warmup_ns >= 0 && o->window_ns > 0 &&
            (o->mode == LOAD_HTTP || (o->size > 0 && o->size <= MAX_SIZE)) &&
-           !(o->churn && (o->depth > 1 || o->rate > 0));
+           !(o->churn && (o->depth > 1 || o->rate > 0)) &&
+           !(o->datagrams &&
+             (o->mode != LOAD_ECHO || o->churn || o->size > MAX_DATAGRAM));
 }
 
 int load_run(const struct load_opts *o, struct load_result *ret_result)

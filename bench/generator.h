@@ -14,6 +14,8 @@
  * at even intervals, whatever the server does; one that finds no free place
  * waits, and its latency counts from when it was due.
  *
+ * A datagram that is lost is not sent again: what it owes is missing at the end.
+ *
  * Every reply is checked: an echo octet by octet, an HTTP reply for its status,
  * its head's end, its Content-Length and its body. load_run always returns: it
  * connects for at most five seconds, and no server can hold it longer than the
@@ -40,6 +42,7 @@ struct load_opts {
     const char *path; /* HTTP; NULL: "/" */
     double rate;      /* messages a second in all; 0: closed loop */
     bool churn;       /* connect, one message, close */
+    bool datagrams;   /* an echo message is one; up to 64,000 octets */
     int64_t warmup_ns;
     int64_t window_ns;
     pid_t pid; /* of the server, for its CPU time; 0: not read */

@@ -18,9 +18,9 @@
 #define BENCH_SOCK_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define BENCH_CLOCK_TICK CLOCK_REALTIME_COARSE /* fast, and good to some ms */
 
-static inline int bench_socket(int family)
+static inline int bench_socket(int family, int type)
 {
-    return socket(family, SOCK_STREAM | BENCH_SOCK_FLAGS, 0);
+    return socket(family, type | BENCH_SOCK_FLAGS, 0);
 }
 static inline int bench_accept(int listener)
 {
@@ -43,9 +43,9 @@ static inline int bench_own_(int fd)
 #endif
     return fd;
 }
-static inline int bench_socket(int family)
+static inline int bench_socket(int family, int type)
 {
-    return bench_own_(socket(family, SOCK_STREAM, 0));
+    return bench_own_(socket(family, type, 0));
 }
 static inline int bench_accept(int listener)
 {

@@ -15,19 +15,18 @@ struct side {
     double cpu[MAX_PAIRS], rate[MAX_PAIRS], p50[MAX_PAIRS], p99[MAX_PAIRS];
 };
 
-bool versus_start(struct versus *v, const char *floor, const char *subject,
-                  const char *mode)
+bool versus_start(struct versus *v, const struct program *floor,
+                  const struct program *subject)
 {
     int core = bench_core(0);
-    *v = (struct versus){
-        .floor_path = floor, .subject_path = subject, .subject_mode = mode};
+    *v = (struct versus){.subject_is = *subject};
     (void)child_allow_descriptors();
     if (bench_core_count() < 2) {
         bench_note("one core only: the load shares it with the server");
     }
     bench_pin(bench_core(1));
-    if (!child_start(&v->floor, "floor", floor, NULL, core, NULL)) return false;
-    if (!child_start(&v->subject, "weft", subject, mode, core, NULL)) {
+    if (!child_start(&v->floor, "floor", floor, core, NULL)) return false;
+    if (!child_start(&v->subject, "weft", subject, core, NULL)) {
         child_end(&v->floor);
         return false;
     }
@@ -166,8 +165,8 @@ static bool count_run(const struct versus *v, const struct versus_case *c,
     struct child server;
     struct load_opts o = c->load;
     struct load_result r;
-    bool ok = child_start(&server, "weft, counted", v->subject_path,
-                          v->subject_mode, bench_core(0), file);
+    bool ok = child_start(&server, "weft, counted", &v->subject_is,
+                          bench_core(0), file);
     if (ok) {
         o.address = server.address;
         o.window_ns = window_ns;

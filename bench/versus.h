@@ -15,7 +15,7 @@
 
 struct versus {
     struct child floor, subject;
-    const char *floor_path, *subject_path, *subject_mode;
+    struct program subject_is;
 };
 
 struct versus_case {
@@ -25,9 +25,9 @@ struct versus_case {
     double rate_at_least;  /* and for the rate; 0: none */
 };
 
-/** Starts both (`mode`: a second argument for weft's, or NULL). */
-bool versus_start(struct versus *v, const char *floor, const char *subject,
-                  const char *mode);
+/** Starts both, weft's second. */
+bool versus_start(struct versus *v, const struct program *floor,
+                  const struct program *subject);
 
 /** Runs a case and prints its ratios and figures. Errors are failures. */
 void versus_run(struct versus *v, const struct versus_case *c);
