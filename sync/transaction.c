@@ -57,10 +57,9 @@ int weft_transact_on(void *conn, const weft_transaction *t,
                      int (*fn)(void *conn, void *arg), void *arg,
                      bool *ret_usable)
 {
-    bool usable;
+    bool usable = true;
     int rc = weft_pass_();
-    if (rc < 0) return rc;
-    rc = transact(conn, t, fn, arg, &usable);
+    if (rc == 0) rc = transact(conn, t, fn, arg, &usable);
     if (ret_usable) *ret_usable = usable;
     return rc;
 }
