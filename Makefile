@@ -246,7 +246,8 @@ HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
                io_close io_edges io_ends net outside poller post process \
                process_without_pidfd remote select_fd serve serve_stop \
                serve_workers signal stream stream_out sweep_io \
-               sweep_net sweep_process testing token workers workers_end \
+               sweep_net sweep_process sweep_udp testing token udp udp_batch \
+               udp_group udp_local workers workers_end \
                workers_random workers_with
 HOSTILE_LONG = $(patsubst %,$(OUT)/tests/test_%,anywhere chan_mt fd_races \
                memory random_programs stream_scratch watchdog \

@@ -54,11 +54,13 @@
 /* Descriptors and the network. */
 #include <weft/addr.h>
 #include <weft/buffer.h>
+#include <weft/datagram.h>
 #include <weft/io.h>
 #include <weft/net.h>
 #include <weft/serve.h>
 #include <weft/socket.h>
 #include <weft/stream.h>
+#include <weft/udp.h>
 
 /* Other threads. */
 #include <weft/blocking.h>

@@ -31,6 +31,7 @@ struct wf_fd { /* one cache line */
     bool local;                   /* a listener of Unix sockets */
     uint32_t close_later : 1;     /* by the last of those who hold the number: */
     uint32_t held : 31;           /* calls that use it on other threads */
+    int later; /* of datagrams: the error of the next batch, or 0 */
     weft_waitq_ readers, writers; /* a waiter's n_: the events it
                                      wants; item_: its ticket */
 };

@@ -221,6 +221,18 @@ static inline ssize_t wf_os_sendmsg(int fd, const struct msghdr *m, int flags)
 {
     WF_OS_CALL(WF_CALL_SEND, sendmsg(fd, m, flags));
 }
+/* How many went, or the error of the first. *ret_later, which is 0 before, is
+ * the error that came behind some and will not come again; or one that will. */
+static inline int wf_os_recvmmsg(int fd, struct wf_mmsg *v, unsigned count,
+                                 int flags, int *ret_later)
+{
+    WF_OS_CALL(WF_CALL_RECV, wf_sys_recvmmsg(fd, v, count, flags, ret_later));
+}
+static inline int wf_os_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
+                                 int flags, int *ret_later)
+{
+    WF_OS_CALL(WF_CALL_SEND, wf_sys_sendmmsg(fd, v, count, flags, ret_later));
+}
 
 /* Sockets: closed on exec, not blocking. */
 static inline int wf_os_socket(int family, int type, int protocol)

@@ -6,7 +6,8 @@
  *
  *     WEFT_HOSTILE=n          all that a program has to survive, by seed n:
  *                             what the next five do
- *     WEFT_HOSTILE_SHORT=1    transfers move one octet, or a random few
+ *     WEFT_HOSTILE_SHORT=1    transfers move one octet, or a random few, and
+ *                             batches of datagrams only some of these
  *     WEFT_HOSTILE_EINTR=1    every call is interrupted first, now and then,
  *                             and a wait for events ends without any
  *     WEFT_HOSTILE_EAGAIN=1   what would not wait says now and then that it
@@ -178,6 +179,11 @@ const struct iovec *wf_hostile_part(const struct iovec *iov, int *n,
     return ret;
 }
 
+unsigned wf_hostile_some(unsigned count)
+{
+    return plan.cut && count > 1 ? 1 + (unsigned)below(count) : count;
+}
+
 int wf_site_of(const struct wf_site *const *at, int fd, int side)
 {
     int kept = errno, err = wf_site(at);
@@ -347,11 +353,11 @@ const struct wf_site_row wf_site_rows[WF_SITE_CALLS] = {
     [WF_SITE_WRITE] = {"write, writev",
                        {EIO, ENOSPC, EDQUOT, EFBIG, EPERM, EPIPE},
                        0},
-    [WF_SITE_RECV] = {"recv, recvmsg",
+    [WF_SITE_RECV] = {"recv, recvmsg, recvmmsg",
                       {ECONNREFUSED, ECONNRESET, ENOMEM, ETIMEDOUT,
                        EHOSTUNREACH, ENETDOWN},
                       0},
-    [WF_SITE_SEND] = {"send, sendmsg",
+    [WF_SITE_SEND] = {"send, sendmsg, sendmmsg",
                       {EACCES, ECONNRESET, ENOBUFS, ENOMEM, EPIPE, ETIMEDOUT,
                        EHOSTUNREACH, ENETDOWN},
                       0},

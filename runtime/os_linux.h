@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "runtime/annotate.h"
+#include "runtime/os_batch.h"
 
 /* What a socket's type may be or'ed with. */
 enum { WF_SOCK_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC };
@@ -78,6 +79,36 @@ static inline int wf_sys_is_listening(int fd)
     socklen_t len = sizeof value;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &len) < 0) return -1;
     return value != 0;
+}
+
+/* Half of the C libraries have them unsigned. */
+#if defined(__GLIBC__)
+typedef int wf_sys_flags;
+#else
+typedef unsigned wf_sys_flags;
+#endif
+
+/* Batches. What ends a batch that has begun the kernel keeps of receiving, for
+ * the next call. */
+_Static_assert(sizeof(struct wf_mmsg) == sizeof(struct mmsghdr) &&
+                   offsetof(struct wf_mmsg, len) ==
+                       offsetof(struct mmsghdr, msg_len),
+               "a batch is one of the kernel's");
+static inline int wf_sys_recvmmsg(int fd, struct wf_mmsg *v, unsigned count,
+                                  int flags, int *ret_later)
+{
+    (void)ret_later;
+    return recvmmsg(fd, (struct mmsghdr *)(void *)v, count,
+                    (wf_sys_flags)flags, NULL);
+}
+static inline int wf_sys_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
+                                  int flags, int *ret_later)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!v[i].msg.msg_name)
+            return wf_sys_send_each(fd, v, count, flags, ret_later);
+    return sendmmsg(fd, (struct mmsghdr *)(void *)v, count,
+                    (wf_sys_flags)flags);
 }
 
 /* Around the start of a program, which gets no descriptor half made; and in

@@ -28,6 +28,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "runtime/os_batch.h"
+
 #ifdef SOCK_CLOEXEC
 enum { WF_SOCK_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC };
 #else
@@ -95,6 +97,17 @@ int wf_sys_socket(int family, int type, int protocol);
 int wf_sys_socketpair(int family, int type, int fds[2]);
 int wf_sys_accept(int fd, struct sockaddr *sa, socklen_t *len);
 int wf_sys_pipe(int fds[2]);
+
+static inline int wf_sys_recvmmsg(int fd, struct wf_mmsg *v, unsigned count,
+                                  int flags, int *ret_later)
+{
+    return wf_sys_recv_each(fd, v, count, flags, ret_later);
+}
+static inline int wf_sys_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
+                                  int flags, int *ret_later)
+{
+    return wf_sys_send_each(fd, v, count, flags, ret_later);
+}
 
 /* Half of these systems do not say. What has a name and no peer either listens
  * or is about to. */

@@ -132,6 +132,9 @@ void wf_hostile_count(int64_t bytes);
 const struct iovec *wf_hostile_part(const struct iovec *iov, int *n,
                                     struct iovec ret[1]);
 
+/* How many of a batch to ask for. */
+unsigned wf_hostile_some(unsigned count);
+
 /* Starts the thread with a seed drawn from this one's. */
 int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
                       void *(*fn)(void *), void *arg,
@@ -168,6 +171,12 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
         struct iovec part_[1];                                                 \
         const struct iovec *iov_ = wf_hostile_part((iov), &n_, part_);         \
         no_ < 0 ? no_ : fn(of_, iov_, n_);                                     \
+    })
+#define WF_SITE_SOME(call, side, fn, fd, v, count, ...)                        \
+    __extension__({                                                            \
+        WF_SITE_HERE(call);                                                    \
+        int of_ = (fd), no_ = wf_site_of(&site_at_, of_, side);                \
+        no_ < 0 ? no_ : fn(of_, v, wf_hostile_some(count), __VA_ARGS__);       \
     })
 /* The message is a copy, save for what the call says in it. */
 #define WF_SITE_MSG(call, side, fn, fd, m, flags)                              \
@@ -219,6 +228,10 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
     WF_SITE_OF(WF_SITE_RECV, WF_SITE_TO_READ, wf_os_recvmsg, __VA_ARGS__)
 #define wf_os_sendmsg(...)                                                     \
     WF_SITE_MSG(WF_SITE_SEND, WF_SITE_TO_WRITE, wf_os_sendmsg, __VA_ARGS__)
+#define wf_os_recvmmsg(...)                                                    \
+    WF_SITE_SOME(WF_SITE_RECV, WF_SITE_TO_READ, wf_os_recvmmsg, __VA_ARGS__)
+#define wf_os_sendmmsg(...)                                                    \
+    WF_SITE_SOME(WF_SITE_SEND, WF_SITE_TO_WRITE, wf_os_sendmmsg, __VA_ARGS__)
 #define wf_os_accept(...)                                                      \
     WF_SITE_OF(WF_SITE_ACCEPT, WF_SITE_TO_READ, wf_os_accept, __VA_ARGS__)
 

@@ -151,6 +151,15 @@ static const struct {
     {"test_sweep_io/sweep/no_letter_is_lost", THERE},
     {"test_sweep_net/sweep/lines_come_whole_and_in_order", OCTETS},
     {"test_sweep_net/sweep/reading_and_writing_do_not_meet", OCTETS},
+    {"test_udp/a_sender_waits_for_room_and_nothing_of_a_cancelled_one_goes",
+     THERE},
+    {"test_udp/what_strangers_sent_before_there_was_a_peer_is_dropped", THERE},
+    {"test_udp_batch/a_call_takes_what_there_is_and_no_more_than_a_batch",
+     OCTETS | THERE},
+    {"test_udp_batch/senders_without_room_are_served_in_order", THERE},
+    {"test_udp_batch/"
+     "who_waits_first_takes_all_there_is_and_the_next_waits_on",
+     OCTETS | THERE | BATCH},
 };
 
 /* A row that ends in / is for all tests of a program. */

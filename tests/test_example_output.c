@@ -122,6 +122,11 @@ TEST_PLAIN(pattern_79_timed_shows_the_slow_orders_and_what_they_wait_for)
     says_what_is_expected("timed");
 }
 
+TEST_PLAIN(udp_echo_shows_what_is_lost_and_sent_again)
+{
+    says_what_is_expected("udp_echo");
+}
+
 TEST_PLAIN(graceful_stop_shows_what_each_signal_does)
 {
     says_what_is_expected("graceful_stop");

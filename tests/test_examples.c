@@ -236,6 +236,32 @@ TEST_PLAIN(echo_server_serves_on_two_workers)
     stop_server(&p);
 }
 
+/* ---- udp_echo ----------------------------------------------------------- */
+
+TEST_PLAIN(udp_echo_sends_datagrams_back_until_it_is_stopped)
+{
+    struct program p;
+    struct timeval patience = {.tv_sec = test_is_slow() ? 60 : 8};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    char text[32];
+    start_anywhere(&p, "udp_echo");
+    in.sin_port = htons((in_port_t)atoi(strrchr(p.address[0], ':') + 1));
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = system_own(socket(AF_INET, SOCK_DGRAM, 0));
+    CHECK_EQ(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    for (int i = 0; i < 3; i++) {
+        say(fd, "hello");
+        say(fd, "there");
+        CHECK_EQ(recv(fd, text, sizeof text, 0), 5);
+        CHECK_EQ(memcmp(text, "hello", 5), 0);
+        CHECK_EQ(recv(fd, text, sizeof text, 0), 5);
+        CHECK_EQ(memcmp(text, "there", 5), 0);
+    }
+    CHECK_EQ(close(fd), 0);
+    stop_server(&p);
+}
+
 /* ---- http_server -------------------------------------------------------- */
 
 #define HOST "Host: here\r\n"
