@@ -243,12 +243,12 @@ memcases: ## the same under Valgrind, in ORDERS=2 orders
 HOSTILE      = $(patsubst %,$(OUT)/tests/test_%,$(HOSTILE_WORK))
 HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
                chan_workers dump file file_cache foreign fork grant_io io \
-               io_close io_edges io_ends net outside poller post process \
+               io_close io_edges io_ends net outside pipe poller post process \
                process_without_pidfd remote select_fd serve serve_stop \
-               serve_workers signal stream stream_out sweep_io \
-               sweep_net sweep_process sweep_udp testing token udp udp_batch \
-               udp_group udp_local workers workers_end \
-               workers_random workers_with
+               serve_workers signal splice stream stream_out sweep_io \
+               sweep_net sweep_process sweep_udp sweep_unix testing token tty \
+               udp udp_batch udp_group udp_local unix unix_fds workers \
+               workers_end workers_random workers_with
 HOSTILE_LONG = $(patsubst %,$(OUT)/tests/test_%,anywhere chan_mt fd_races \
                memory random_programs stream_scratch watchdog \
                workers_deadlock)

@@ -57,10 +57,14 @@
 #include <weft/datagram.h>
 #include <weft/io.h>
 #include <weft/net.h>
+#include <weft/pipe.h>
 #include <weft/serve.h>
 #include <weft/socket.h>
+#include <weft/splice.h>
 #include <weft/stream.h>
 #include <weft/udp.h>
+#include <weft/tty.h>
+#include <weft/unix.h>
 
 /* Other threads. */
 #include <weft/blocking.h>

@@ -17,6 +17,7 @@ enum wf_fd_kind {
     WF_FD_DATAGRAM, /* other sockets: drained to EAGAIN, many may wait */
     WF_FD_LISTENER, /* many may wait */
     WF_FD_PIPE,     /* pipes, terminals, devices: drained to EAGAIN */
+    WF_FD_SHARED,   /* may block, as others have it too: asked each time */
     WF_FD_FILE,     /* always ready */
     WF_FD_FOREIGN   /* another library's; we only wait for it */
 };

@@ -70,21 +70,15 @@ static int kind_of(int fd)
     return listening ? WF_FD_LISTENER : local ? WF_FD_LOCAL : WF_FD_STREAM;
 }
 
-int weft_fd_adopt(int fd, weft_fd *ret_fd)
+static int set_nonblocking(int fd)
 {
-    if (!wf_reactor)
-        return wf_misuse(-EPERM, "weft_fd_adopt: no run on this thread");
-    int kind = kind_of(fd);
-    if (kind < 0) return kind;
-    if (kind != WF_FD_FILE) {
-        int flags = wf_os_fcntl(fd, F_GETFL, 0);
-        if (flags < 0) return flags;
-        if (!(flags & O_NONBLOCK)) {
-            int err = wf_os_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-            if (err < 0) return err;
-        }
-        wf_os_quiet(fd);
-    }
+    int flags = wf_os_fcntl(fd, F_GETFL, 0);
+    if (flags < 0 || flags & O_NONBLOCK) return flags < 0 ? flags : 0;
+    return wf_os_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+static int adopt(int fd, int kind, weft_fd *ret_fd)
+{
     int err = wf_fd_open(fd, (enum wf_fd_kind)kind, ret_fd);
     if (err < 0) return err;
     /* It may hold something already. */
@@ -93,6 +87,34 @@ int weft_fd_adopt(int fd, weft_fd *ret_fd)
     e->ready = WF_IN | WF_OUT;
     e->local = kind == WF_FD_LISTENER && wf_fd_is_local(fd);
     return 0;
+}
+
+int weft_fd_adopt(int fd, weft_fd *ret_fd)
+{
+    if (!wf_reactor)
+        return wf_misuse(-EPERM, "weft_fd_adopt: no run on this thread");
+    int kind = kind_of(fd);
+    if (kind < 0) return kind;
+    if (kind != WF_FD_FILE) {
+        int err = set_nonblocking(fd);
+        if (err < 0) return err;
+        wf_os_quiet(fd);
+    }
+    return adopt(fd, kind, ret_fd);
+}
+
+int weft_fd_adopt_shared(int fd, weft_fd *ret_fd)
+{
+    if (!wf_reactor)
+        return wf_misuse(-EPERM, "weft_fd_adopt_shared: no run on this thread");
+    int kind = kind_of(fd);
+    if (kind < 0) return kind;
+    if (kind == WF_FD_LISTENER)
+        return wf_misuse(-EINVAL,
+                         "weft_fd_adopt_shared: descriptor %d listens, and "
+                         "an accept would wait",
+                         fd);
+    return adopt(fd, kind == WF_FD_FILE ? kind : WF_FD_SHARED, ret_fd);
 }
 
 int weft_fd_release(weft_fd fd)
@@ -164,10 +186,42 @@ static bool is_socket(const struct wf_fd *e)
     return e->kind <= WF_FD_LISTENER;
 }
 
+/* Which of these there are, with WF_HUP if the poller would say that; or 0. */
+static int ready_now(int fd, unsigned want)
+{
+    struct pollfd ask = {.fd = fd};
+    ask.events = (short)(POLLRDHUP | (want & WF_IN ? POLLIN : 0) |
+                         (want & WF_OUT ? POLLOUT : 0));
+    int n = wf_os_poll(&ask, 1, 0);
+    if (n <= 0) return n;
+    /* There are devices that poll does not know. */
+    if (ask.revents & POLLNVAL) return wf_os_is_open(fd) ? 0 : -EBADF;
+    bool gone = ask.revents & (POLLHUP | POLLERR);
+    unsigned ready = (ask.revents & POLLIN || gone ? WF_IN : 0u) |
+                     (ask.revents & POLLOUT || gone ? WF_OUT : 0u) |
+                     (ask.revents & POLLRDHUP || gone ? WF_HUP : 0u);
+    return ready & want ? (int)(ready & (want | WF_HUP)) : 0;
+}
+
+static int shared_ready(const struct wf_fd *e, unsigned want)
+{
+    int ready = ready_now(e->number, want);
+    return ready == 0 ? -EAGAIN : ready;
+}
+
+static ssize_t read_shared(const struct wf_fd *e, void *buf, size_t len)
+{
+    ssize_t n = wf_os_recv(e->number, buf, len, MSG_DONTWAIT);
+    if (n != -ENOTSOCK) return n;
+    n = shared_ready(e, WF_IN);
+    return n < 0 ? n : wf_os_read(e->number, buf, len);
+}
+
 static ssize_t try_read(struct wf_fd *e, void *buf, size_t len)
 {
-    ssize_t n = is_socket(e) ? wf_os_recv(e->number, buf, len, 0)
-                             : wf_os_read(e->number, buf, len);
+    ssize_t n = is_socket(e)              ? wf_os_recv(e->number, buf, len, 0)
+                : e->kind == WF_FD_SHARED ? read_shared(e, buf, len)
+                                          : wf_os_read(e->number, buf, len);
     if (n == -EAGAIN)
         e->ready &= (uint8_t)~WF_IN;
     else if (n > 0 && (size_t)n < len && e->kind == WF_FD_STREAM &&
@@ -187,12 +241,34 @@ static ssize_t write_quietly(int fd, const struct iovec *iov, int count)
     return n;
 }
 
+/* A pipe or a terminal that can be written to takes so much. */
+enum { SHARED_PIECE = 256 };
+
+static ssize_t write_shared(const struct wf_fd *e, const void *buf, size_t len)
+{
+    ssize_t n = wf_os_send(e->number, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n != -ENOTSOCK) return n;
+    n = shared_ready(e, WF_OUT);
+    const struct iovec one = {(void *)(uintptr_t)buf,
+                              len < SHARED_PIECE ? len : SHARED_PIECE};
+    return n < 0 ? n : write_quietly(e->number, &one, 1);
+}
+
+/* The first of them that is not empty, or the last. */
+static struct iovec first_piece(const struct iovec *iov, int count)
+{
+    while (count > 1 && iov->iov_len == 0)
+        iov++, count--;
+    return count > 0 ? *iov : (struct iovec){NULL, 0};
+}
+
 static ssize_t try_write(struct wf_fd *e, const void *buf, size_t len)
 {
     struct iovec one = {(void *)(uintptr_t)buf, len};
     ssize_t n = is_socket(e) ? wf_os_send(e->number, buf, len, MSG_NOSIGNAL)
-                : e->kind == WF_FD_FILE ? wf_os_write(e->number, buf, len)
-                                        : write_quietly(e->number, &one, 1);
+                : e->kind == WF_FD_FILE   ? wf_os_write(e->number, buf, len)
+                : e->kind == WF_FD_SHARED ? write_shared(e, buf, len)
+                                          : write_quietly(e->number, &one, 1);
     if (n == -EAGAIN) e->ready &= (uint8_t)~WF_OUT;
     return n;
 }
@@ -250,7 +326,10 @@ ssize_t weft_readv(weft_fd fd, const struct iovec *iov, int count)
     if (!e) return err;
     for (;;) {
         if (e->ready & WF_IN || e->kind == WF_FD_FILE) {
-            ssize_t n = wf_os_readv(e->number, iov, count);
+            struct iovec first = first_piece(iov, count);
+            ssize_t n = e->kind == WF_FD_SHARED
+                            ? read_shared(e, first.iov_base, first.iov_len)
+                            : wf_os_readv(e->number, iov, count);
             if (n != -EAGAIN) return n;
             e->ready &= (uint8_t)~WF_IN;
         }
@@ -291,10 +370,13 @@ ssize_t weft_writev(weft_fd fd, const struct iovec *iov, int count)
     if (!e) return err;
     err = wf_fd_wait_turn(fd, e, &ticket);
     if (err < 0) return err;
+    struct iovec first = first_piece(iov, count);
     for (;;) {
         ssize_t n = is_socket(e) ? wf_os_sendmsg(e->number, &msg, MSG_NOSIGNAL)
                     : e->kind == WF_FD_FILE
                         ? wf_os_writev(e->number, iov, count)
+                    : e->kind == WF_FD_SHARED
+                        ? write_shared(e, first.iov_base, first.iov_len)
                         : write_quietly(e->number, iov, count);
         if (n != -EAGAIN) return n;
         e->ready &= (uint8_t)~WF_OUT;
@@ -329,23 +411,6 @@ int weft_read_exact(weft_fd fd, void *buf, size_t len, size_t *ret_done)
 }
 
 /* ---- waiting only ------------------------------------------------------- */
-
-/* Which of these there are, with WF_HUP if the poller would say that; or 0. */
-static int ready_now(int fd, unsigned want)
-{
-    struct pollfd ask = {.fd = fd};
-    ask.events = (short)(POLLRDHUP | (want & WF_IN ? POLLIN : 0) |
-                         (want & WF_OUT ? POLLOUT : 0));
-    int n = wf_os_poll(&ask, 1, 0);
-    if (n <= 0) return n;
-    /* There are devices that poll does not know. */
-    if (ask.revents & POLLNVAL) return wf_os_is_open(fd) ? 0 : -EBADF;
-    bool gone = ask.revents & (POLLHUP | POLLERR);
-    unsigned ready = (ask.revents & POLLIN || gone ? WF_IN : 0u) |
-                     (ask.revents & POLLOUT || gone ? WF_OUT : 0u) |
-                     (ask.revents & POLLRDHUP || gone ? WF_HUP : 0u);
-    return ready & want ? (int)(ready & (want | WF_HUP)) : 0;
-}
 
 /* Known from before, it is asked again: somebody may have read it by the
  * number. */

@@ -251,6 +251,41 @@ int weft_getpeername(weft_fd fd, struct sockaddr *sa, socklen_t *len)
     return number < 0 ? number : wf_os_getpeername(number, sa, len);
 }
 
+int weft_getpeereid(weft_fd fd, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid)
+{
+    int number = weft_fd_number(fd);
+    return number < 0 ? number
+                      : wf_os_getpeereid(number, ret_uid, ret_gid, ret_pid);
+}
+
+/* Without waiting, also where others share the socket and it may block. */
+static ssize_t try_recvmsg(struct wf_fd *e, struct msghdr *msg, int flags)
+{
+    ssize_t n = wf_os_recvmsg(e->number, msg, flags | MSG_DONTWAIT);
+    if (n == -EAGAIN) e->ready &= (uint8_t)~WF_IN;
+    return n;
+}
+
+static ssize_t try_sendmsg(struct wf_fd *e, const struct msghdr *msg, int flags)
+{
+    ssize_t n =
+        wf_os_sendmsg(e->number, msg, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == -EAGAIN) e->ready &= (uint8_t)~WF_OUT;
+    return n;
+}
+
+ssize_t weft_try_recvmsg(weft_fd fd, struct msghdr *msg, int flags)
+{
+    struct wf_fd *e = wf_fd_of(fd);
+    return e ? try_recvmsg(e, msg, flags) : -EBADF;
+}
+
+ssize_t weft_try_sendmsg(weft_fd fd, const struct msghdr *msg, int flags)
+{
+    struct wf_fd *e = wf_fd_of(fd);
+    return e ? try_sendmsg(e, msg, flags) : -EBADF;
+}
+
 ssize_t weft_recvmsg(weft_fd fd, struct msghdr *msg, int flags)
 {
     uintptr_t ticket = 0;
@@ -260,9 +295,8 @@ ssize_t weft_recvmsg(weft_fd fd, struct msghdr *msg, int flags)
     if (!e) return -EBADF;
     for (;;) {
         if (e->ready & WF_IN || !e->registered) {
-            ssize_t n = wf_os_recvmsg(e->number, msg, flags);
+            ssize_t n = try_recvmsg(e, msg, flags);
             if (n != -EAGAIN) return n;
-            e->ready &= (uint8_t)~WF_IN;
         }
         err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read, &ticket);
         if (err < 0) return err;
@@ -279,9 +313,8 @@ ssize_t weft_sendmsg(weft_fd fd, const struct msghdr *msg, int flags)
     err = wf_fd_wait_turn(fd, e, &ticket);
     if (err < 0) return err;
     for (;;) {
-        ssize_t n = wf_os_sendmsg(e->number, msg, flags | MSG_NOSIGNAL);
+        ssize_t n = try_sendmsg(e, msg, flags);
         if (n != -EAGAIN) return n;
-        e->ready &= (uint8_t)~WF_OUT;
         err = wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, &ticket);
         if (err < 0) return err;
     }

@@ -170,6 +170,21 @@ static inline void wf_os_nudge(int fd, const void *octets, size_t len)
     ssize_t ignored = write(fd, octets, len);
     (void)ignored;
 }
+/* Out of a pipe of one's own what is known to be in it: never refused. How
+ * much that was. */
+static inline size_t wf_os_take(int fd, void *buf, size_t len)
+{
+    int kept = errno;
+    size_t got = 0;
+    while (got < len) {
+        ssize_t n = read(fd, (char *)buf + got, len - got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        got += (size_t)n;
+    }
+    errno = kept;
+    return got;
+}
 /* Words to the user on the way out: whatever becomes of them. */
 static inline void wf_os_say(int fd, const char *text, size_t len)
 {
@@ -215,7 +230,7 @@ static inline ssize_t wf_os_send(int fd, const void *buf, size_t len, int flags)
 }
 static inline ssize_t wf_os_recvmsg(int fd, struct msghdr *m, int flags)
 {
-    WF_OS_CALL(WF_CALL_RECV, recvmsg(fd, m, flags));
+    WF_OS_CALL(WF_CALL_RECV, wf_sys_recvmsg(fd, m, flags));
 }
 static inline ssize_t wf_os_sendmsg(int fd, const struct msghdr *m, int flags)
 {
@@ -232,6 +247,17 @@ static inline int wf_os_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
                                  int flags, int *ret_later)
 {
     WF_OS_CALL(WF_CALL_SEND, wf_sys_sendmmsg(fd, v, count, flags, ret_later));
+}
+/* Between a descriptor and a pipe: into it, and out of it. */
+static inline ssize_t wf_os_splice_in(int from, int pipe_end, size_t len)
+{
+    len = wf_hostile_cut(WF_CALL_READ, len);
+    WF_OS_CALL(WF_CALL_READ, wf_sys_splice(from, pipe_end, len));
+}
+static inline ssize_t wf_os_splice_out(int to, int pipe_end, size_t len)
+{
+    len = wf_hostile_cut(WF_CALL_WRITE, len);
+    WF_OS_CALL(WF_CALL_WRITE, wf_sys_splice(pipe_end, to, len));
 }
 
 /* Sockets: closed on exec, not blocking. */
@@ -289,6 +315,13 @@ static inline int wf_os_getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 static inline int wf_os_getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 {
     WF_OS_CALL(WF_CALL_SOCKOPT, getpeername(fd, sa, len));
+}
+/* Who is at the other end; a pid of -1 is not known. */
+static inline int wf_os_getpeereid(int fd, uid_t *ret_uid, gid_t *ret_gid,
+                                   pid_t *ret_pid)
+{
+    WF_OS_CALL(WF_CALL_SOCKOPT,
+               wf_sys_getpeereid(fd, ret_uid, ret_gid, ret_pid));
 }
 
 /* Descriptors. */

@@ -56,6 +56,13 @@ static inline int64_t wf_os_position(int fd)
     errno = kept;
     return at;
 }
+/* Of one that has a position: never refused. */
+static inline void wf_os_set_position(int fd, int64_t at)
+{
+    int kept = errno;
+    (void)lseek(fd, (off_t)at, SEEK_SET);
+    errno = kept;
+}
 /* To a socket or a pipe, which says EAGAIN when it is full. */
 static inline ssize_t wf_os_sendfile(int to, int from, int64_t at, size_t len)
 {

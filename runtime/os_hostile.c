@@ -444,6 +444,12 @@ const struct wf_site_row wf_site_rows[WF_SITE_CALLS] = {
                          0},
     [WF_SITE_READDIR] = {"readdir", {EIO, ENOENT}, 0},
     [WF_SITE_THREAD] = {"pthread_create", {EAGAIN, ENOMEM, EPERM}, 0},
+    [WF_SITE_GETPEEREID] = {"getpeereid", {ENOBUFS, ENOTCONN}, 0},
+    [WF_SITE_SPLICE] = {"splice", {EINVAL, ENOMEM, ENOSYS, EIO}, 0},
+    [WF_SITE_REOPEN] = {"open", {EACCES, EMFILE, ENFILE, ENOENT, ENXIO}, 0},
+    [WF_SITE_TCGETATTR] = {"tcgetattr", {EIO, ENOTTY}, 0},
+    [WF_SITE_TCSETATTR] = {"tcsetattr", {EIO, ENOTTY}, 0},
+    [WF_SITE_WINSIZE] = {"ioctl", {EIO, ENOTTY}, 0},
 };
 #else
 typedef int wf_nothing_hostile; /* ISO C wants something in every file */

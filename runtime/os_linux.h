@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -111,6 +113,40 @@ static inline int wf_sys_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
                     (wf_sys_flags)flags);
 }
 
+/* Descriptors that come with a message are closed on exec. */
+static inline ssize_t wf_sys_recvmsg(int fd, struct msghdr *m, int flags)
+{
+    return recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC);
+}
+/* Who is at the other end of a Unix socket. */
+static inline int wf_sys_getpeereid(int fd, uid_t *ret_uid, gid_t *ret_gid,
+                                    pid_t *ret_pid)
+{
+    struct ucred who;
+    socklen_t len = sizeof who;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0) return -1;
+    if (who.pid == 0 && who.uid == (uid_t)-1) {
+        errno = ENOTCONN; /* nobody */
+        return -1;
+    }
+    *ret_uid = who.uid;
+    *ret_gid = who.gid;
+    *ret_pid = who.pid > 0 ? who.pid : -1; /* of another namespace */
+    return 0;
+}
+/* What is open there, opened once more: flags of its own. Not of sockets; and
+ * the master of a pty would be another pty. */
+static inline int wf_sys_reopen(int fd, int flags)
+{
+    char path[64];
+    if (ptsname_r(fd, path, sizeof path) == 0) {
+        errno = ENXIO;
+        return -1;
+    }
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, flags);
+}
+
 /* Around the start of a program, which gets no descriptor half made; and in
  * the child of a fork. */
 static inline void wf_sys_spawn_begin(void)
@@ -191,6 +227,12 @@ static inline ssize_t wf_sys_sendfile(int to, int from, int64_t at, size_t len)
 {
     off_t offset = (off_t)at;
     return sendfile(to, from, &offset, len);
+}
+/* One of them is a pipe. */
+static inline ssize_t wf_sys_splice(int from, int to, size_t len)
+{
+    return splice(from, NULL, to, NULL, len,
+                  SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }
 static inline int wf_sys_sync(int fd)
 {

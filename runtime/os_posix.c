@@ -4,6 +4,9 @@
  */
 #include "runtime/os_thread.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 pthread_rwlock_t wf_sys_making = PTHREAD_RWLOCK_INITIALIZER;
 
 /* Whoever held it is not there. */
@@ -75,6 +78,74 @@ int wf_sys_pipe(int fds[2])
     int rc = finish_both(pipe(fds), fds);
     (void)pthread_rwlock_unlock(&wf_sys_making);
     return rc;
+}
+
+/* Descriptors that come with a message: the second step. */
+static void finish_passed(struct msghdr *m)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+        }
+    }
+}
+
+ssize_t wf_sys_recvmsg(int fd, struct msghdr *m, int flags)
+{
+    if (!m->msg_control || m->msg_controllen == 0)
+        return recvmsg(fd, m, flags);
+    (void)pthread_rwlock_rdlock(&wf_sys_making);
+    ssize_t n = recvmsg(fd, m, flags);
+    if (n >= 0) finish_passed(m);
+    (void)pthread_rwlock_unlock(&wf_sys_making);
+    return n;
+}
+
+int wf_sys_getpeereid(int fd, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid)
+{
+    *ret_pid = -1;
+#if defined(__linux__)
+    struct ucred who;
+    socklen_t len = sizeof who;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0) return -1;
+    if (who.uid == (uid_t)-1) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    *ret_uid = who.uid;
+    *ret_gid = who.gid;
+    return 0;
+#else
+#if defined(LOCAL_PEERPID)
+    pid_t pid;
+    socklen_t len = sizeof pid;
+    int kept = errno;
+    if (getsockopt(fd, SOL_LOCAL, LOCAL_PEERPID, &pid, &len) == 0)
+        *ret_pid = pid;
+    errno = kept;
+#endif
+    return getpeereid(fd, ret_uid, ret_gid);
+#endif
+}
+
+/* Of terminals, which have a name. */
+int wf_sys_reopen(int fd, int flags)
+{
+    char name[256];
+#if defined(__linux__)
+    if (ptsname_r(fd, name, sizeof name) == 0) {
+        errno = ENXIO; /* a master: it would be that of another one */
+        return -1;
+    }
+#endif
+    int err = ttyname_r(fd, name, sizeof name);
+    if (err == 0) return open(name, flags);
+    errno = err;
+    return -1;
 }
 
 static bool has_name(const struct sockaddr_storage *at, socklen_t len)

@@ -109,6 +109,10 @@ static inline int wf_sys_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
     return wf_sys_send_each(fd, v, count, flags, ret_later);
 }
 
+ssize_t wf_sys_recvmsg(int fd, struct msghdr *m, int flags);
+int wf_sys_getpeereid(int fd, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid);
+int wf_sys_reopen(int fd, int flags);
+
 /* Half of these systems do not say. What has a name and no peer either listens
  * or is about to. */
 int wf_sys_is_listening(int fd);
@@ -154,6 +158,12 @@ static inline ssize_t wf_sys_pread_cached(int fd, void *buf, size_t len,
 static inline ssize_t wf_sys_sendfile(int to, int from, int64_t at, size_t len)
 {
     (void)to, (void)from, (void)at, (void)len;
+    errno = ENOSYS;
+    return -1;
+}
+static inline ssize_t wf_sys_splice(int from, int to, size_t len)
+{
+    (void)from, (void)to, (void)len;
     errno = ENOSYS;
     return -1;
 }

@@ -9,8 +9,8 @@
  * know of descriptors: a transfer that was cut short, or refused with EAGAIN
  * although there was something, is owed an event.
  *
- * os.h, os_file.h and os_thread.h end with this file, for what they have. Where
- * the calls themselves are, WF_NO_SITES is defined.
+ * os.h, os_file.h, os_tty.h and os_thread.h end with this file, for what they
+ * have. Where the calls themselves are, WF_NO_SITES is defined.
  */
 #include <stdint.h>
 
@@ -41,6 +41,7 @@ enum wf_site_call {
     WF_SITE_GETSOCKOPT,
     WF_SITE_GETSOCKNAME,
     WF_SITE_GETPEERNAME,
+    WF_SITE_GETPEEREID,
     WF_SITE_FCNTL,
     WF_SITE_FSTAT,
     WF_SITE_STAT,
@@ -69,6 +70,11 @@ enum wf_site_call {
     WF_SITE_OPENDIR,
     WF_SITE_READDIR,
     WF_SITE_THREAD,
+    WF_SITE_SPLICE,
+    WF_SITE_REOPEN,
+    WF_SITE_TCGETATTR,
+    WF_SITE_TCSETATTR,
+    WF_SITE_WINSIZE,
     WF_SITE_CALLS
 };
 
@@ -251,6 +257,13 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
     WF_SITE(WF_SITE_GETSOCKNAME, wf_os_getsockname, __VA_ARGS__)
 #define wf_os_getpeername(...)                                                 \
     WF_SITE(WF_SITE_GETPEERNAME, wf_os_getpeername, __VA_ARGS__)
+#define wf_os_getpeereid(...)                                                  \
+    WF_SITE(WF_SITE_GETPEEREID, wf_os_getpeereid, __VA_ARGS__)
+
+#define wf_os_splice_in(...)                                                   \
+    WF_SITE_OF(WF_SITE_SPLICE, WF_SITE_TO_READ, wf_os_splice_in, __VA_ARGS__)
+#define wf_os_splice_out(...)                                                  \
+    WF_SITE_OF(WF_SITE_SPLICE, WF_SITE_TO_WRITE, wf_os_splice_out, __VA_ARGS__)
 
 #define wf_os_fcntl(...)  WF_SITE(WF_SITE_FCNTL, wf_os_fcntl, __VA_ARGS__)
 #define wf_os_fstat(...)  WF_SITE(WF_SITE_FSTAT, wf_os_fstat, __VA_ARGS__)
@@ -309,6 +322,14 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
     WF_SITE(WF_SITE_REALPATH, wf_os_realpath, __VA_ARGS__)
 #define wf_os_opendir(...) WF_SITE(WF_SITE_OPENDIR, wf_os_opendir, __VA_ARGS__)
 #define wf_os_readdir(...) WF_SITE(WF_SITE_READDIR, wf_os_readdir, __VA_ARGS__)
+#endif
+#ifdef WF_SITES_OF_TTYS
+#define wf_os_reopen(...) WF_SITE(WF_SITE_REOPEN, wf_os_reopen, __VA_ARGS__)
+#define wf_os_tcgetattr(...)                                                   \
+    WF_SITE(WF_SITE_TCGETATTR, wf_os_tcgetattr, __VA_ARGS__)
+#define wf_os_tcsetattr(...)                                                   \
+    WF_SITE(WF_SITE_TCSETATTR, wf_os_tcsetattr, __VA_ARGS__)
+#define wf_os_winsize(...) WF_SITE(WF_SITE_WINSIZE, wf_os_winsize, __VA_ARGS__)
 #endif
 #ifdef WF_SITES_OF_THREADS
 #define wf_os_thread_start(t, stack, fn, arg)                                  \

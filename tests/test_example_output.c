@@ -132,6 +132,11 @@ TEST_PLAIN(graceful_stop_shows_what_each_signal_does)
     says_what_is_expected("graceful_stop");
 }
 
+TEST_PLAIN(unix_fd_pass_serves_each_connection_in_another_process)
+{
+    says_what_is_expected("unix_fd_pass");
+}
+
 TEST_PLAIN(subprocess_shows_how_each_program_ended)
 {
     if (vfork_is_a_fork()) SKIP("posix_spawn does not learn of a failed exec");

@@ -19,7 +19,7 @@ seams() {
     case $1 in
     reactor) echo 'runtime/(park|driver|clock|os|assert|list|leaks|stats|annotate|random|fork|serial)\.h' ;;
     sync) echo "$(seams reactor)|runtime/(crash|buffer|remote)\.h|reactor/(reactor|timer|signals)\.h" ;;
-    exec) echo "$(seams sync)|runtime/os_(file|thread)\.h|sync/(run|group)\.h" ;;
+    exec) echo "$(seams sync)|runtime/os_(file|thread|tty)\.h|sync/(run|group)\.h" ;;
     bench) echo '\.\./runtime/switch\.h' ;; # the one that measures it raw
     *) echo 'none' ;;
     esac
@@ -180,7 +180,8 @@ waitpid waitid wait4 kill raise sigaction signal sigprocmask pthread_sigmask
 sigaltstack signalfd getrandom getentropy rand random syscall stat fstat lstat
 fsync fdatasync ftruncate sendfile splice copy_file_range unlink rename mkdir
 opendir fopen fdopen printf fprintf vfprintf dprintf puts perror exit
-pthread_create pthread_kill sched_yield sched_getaffinity sysconf getaddrinfo'
+pthread_create pthread_kill sched_yield sched_getaffinity sysconf getaddrinfo
+tcgetattr tcsetattr isatty ttyname_r getpeereid'
 
 # Comments and strings become blanks first, lines stay as they are.
 seam() {

@@ -45,6 +45,18 @@ typedef struct weft_fd {
 WEFT_MUST int weft_fd_adopt(int fd, weft_fd *ret_fd);
 
 /**
+ * The same for what other processes use as well, such as standard input:
+ * whether it blocks is theirs too, and stays as it is. So it is asked before
+ * each read and write what there is; and but for sockets no more than 256
+ * octets are written at a time. If another process is faster than this one at
+ * reading what was there, the thread waits for more: weft_std_open (weft/tty.h)
+ * does better where that is possible.
+ *
+ * Returns as weft_fd_adopt; -EINVAL of a socket that listens.
+ */
+WEFT_MUST int weft_fd_adopt_shared(int fd, weft_fd *ret_fd);
+
+/**
  * Gives the descriptor back: its number, or -EBADF; -EBUSY while a call of
  * weft/file.h uses it. Waiters wake with -EBADF. It stays non-blocking.
  */

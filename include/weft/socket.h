@@ -69,10 +69,21 @@ WEFT_MUST int weft_getsockopt(weft_fd fd, int level, int name, void *val,
 WEFT_MUST int weft_getsockname(weft_fd fd, struct sockaddr *sa, socklen_t *len);
 WEFT_MUST int weft_getpeername(weft_fd fd, struct sockaddr *sa, socklen_t *len);
 
-/** Parks; as recvmsg(2) and sendmsg(2). `flags` without MSG_DONTWAIT. */
+/** The user, group and process at the other end of a connected Unix socket, as
+ *  of when it was connected or paired; *pid is -1 where that is not told. */
+WEFT_MUST int weft_getpeereid(weft_fd fd, uid_t *ret_uid, gid_t *ret_gid,
+                              pid_t *ret_pid);
+
+/** Park; as recvmsg(2) and sendmsg(2). `flags` without MSG_DONTWAIT. What
+ *  descriptors come (SCM_RIGHTS) are closed on exec, and the caller's. */
 WEFT_PARKS ssize_t weft_recvmsg(weft_fd fd, struct msghdr *msg, int flags);
 WEFT_PARKS ssize_t weft_sendmsg(weft_fd fd, const struct msghdr *msg,
                                 int flags);
+
+/** The same without waiting: -EAGAIN. */
+WEFT_MUST ssize_t weft_try_recvmsg(weft_fd fd, struct msghdr *msg, int flags);
+WEFT_MUST ssize_t weft_try_sendmsg(weft_fd fd, const struct msghdr *msg,
+                                   int flags);
 
 WEFT_END_DECLS
 
