@@ -52,6 +52,7 @@
 #include <weft/workers.h>
 
 /* Descriptors and the network. */
+#include <weft/activation.h>
 #include <weft/addr.h>
 #include <weft/buffer.h>
 #include <weft/datagram.h>

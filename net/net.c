@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * net.c - listening and dialling by the text of an address.
+ * net.c - dialling by the text of an address, and what a connection can be
+ * asked.
  */
 #include <weft/net.h>
 
@@ -10,68 +11,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-enum { BACKLOG = 4096 };
-
 static int set_flag(weft_fd fd, int level, int name, int on)
 {
     return weft_setsockopt(fd, level, name, &on, sizeof on);
-}
-
-static int open_listener(weft_fd fd, const weft_addr *a,
-                         const weft_listen_opts *o)
-{
-    int err = 0;
-    bool ip = a->sa.ss_family != AF_UNIX;
-    if (ip) err = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    /* What is accepted inherits it. */
-    if (err == 0 && ip) err = set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (err == 0 && ip && o->reuse_port)
-        err = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (err < 0) return err;
-    if (!ip && !o->keep_path)
-        weft_remove_stale((const struct sockaddr *)&a->sa, a->len);
-    err = weft_bind(fd, (const struct sockaddr *)&a->sa, a->len);
-    if (err < 0) return err;
-    return weft_listen_on(fd, o->backlog ? o->backlog : BACKLOG);
-}
-
-int weft_listen(weft_fd *ret_listener, const char *address,
-                const weft_listen_opts *o)
-{
-    static const weft_listen_opts defaults;
-    weft_addr a;
-    weft_fd fd;
-    int err = weft_addr_parse(&a, address);
-    if (err < 0) return err;
-    err = weft_socket(a.sa.ss_family, SOCK_STREAM, 0, &fd);
-    if (err < 0) return weft_fail_at(err, NULL, 0, "listen %s", address);
-    err = open_listener(fd, &a, o ? o : &defaults);
-    if (err < 0) {
-        weft_close(fd);
-        return weft_fail_at(err, NULL, 0, "listen %s", address);
-    }
-    *ret_listener = fd;
-    return 0;
-}
-
-int weft_accept(weft_fd listener, weft_fd *ret_conn, weft_addr *ret_peer)
-{
-    weft_addr peer = {.len = sizeof peer.sa};
-    int err = weft_accept_from(listener, ret_conn, (struct sockaddr *)&peer.sa,
-                               &peer.len);
-    if (err < 0) return err;
-    if (ret_peer) *ret_peer = peer;
-    return 0;
-}
-
-int weft_try_accept(weft_fd listener, weft_fd *ret_conn, weft_addr *ret_peer)
-{
-    weft_addr peer = {.len = sizeof peer.sa};
-    int err = weft_try_accept_from(listener, ret_conn,
-                                   (struct sockaddr *)&peer.sa, &peer.len);
-    if (err < 0) return err;
-    if (ret_peer) *ret_peer = peer;
-    return 0;
 }
 
 int weft_dial(weft_fd *ret_conn, const char *address)

@@ -218,6 +218,19 @@ void weft_remove_stale(const struct sockaddr *sa, socklen_t len)
     wf_os_close(probe);
 }
 
+int weft_set_socket_mode(const struct sockaddr *sa, socklen_t len, mode_t mode)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)sa;
+    struct stat st;
+    bool named = len > offsetof(struct sockaddr_un, sun_path);
+    if (sa->sa_family != AF_UNIX || !named || un->sun_path[0] == 0)
+        return -EINVAL;
+    int err = wf_os_lstat(un->sun_path, &st);
+    if (err < 0) return err;
+    if (!S_ISSOCK(st.st_mode)) return -ENOTSOCK;
+    return wf_os_chmod(un->sun_path, mode);
+}
+
 int weft_shutdown_fd(weft_fd fd, int how)
 {
     int number = weft_fd_number(fd);

@@ -362,6 +362,16 @@ static inline int wf_os_unlink(const char *path)
 {
     WF_OS_CALL(WF_CALL_STAT, unlink(path));
 }
+/* Of the file itself, not of what it links to, where that can be told. */
+static inline int wf_os_chmod_no_link(const char *path, mode_t mode)
+{
+    int rc = fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
+    return rc < 0 && errno == ENOTSUP ? chmod(path, mode) : rc;
+}
+static inline int wf_os_chmod(const char *path, mode_t mode)
+{
+    WF_OS_CALL(WF_CALL_STAT, wf_os_chmod_no_link(path, mode));
+}
 /* A wait that is interrupted found nothing. To look without waiting is not to
  * be told that: who asks may not be told again what there is. */
 static inline int wf_os_poll(struct pollfd *fds, nfds_t n, int timeout_ms)

@@ -398,6 +398,7 @@ const struct wf_site_row wf_site_rows[WF_SITE_CALLS] = {
     [WF_SITE_UNLINK] = {"unlink",
                         {EACCES, EBUSY, EIO, ENOENT, ENOMEM, EPERM, EROFS},
                         0},
+    [WF_SITE_CHMOD] = {"chmod", {EACCES, EIO, ENOENT, ENOMEM, EPERM, EROFS}, 0},
     [WF_SITE_POLL] = {"poll", {EINVAL, ENOMEM}, 0},
     [WF_SITE_SIGACTION] = {"sigaction", {EINVAL}, 0},
     [WF_SITE_SIGALTSTACK] = {"sigaltstack", {ENOMEM, EPERM}, 0},

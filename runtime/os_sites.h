@@ -47,6 +47,7 @@ enum wf_site_call {
     WF_SITE_STAT,
     WF_SITE_PIPE,
     WF_SITE_UNLINK,
+    WF_SITE_CHMOD,
     WF_SITE_POLL,
     WF_SITE_SIGACTION,
     WF_SITE_SIGALTSTACK,
@@ -270,6 +271,7 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
 #define wf_os_lstat(...)  WF_SITE(WF_SITE_STAT, wf_os_lstat, __VA_ARGS__)
 #define wf_os_pipe(...)   WF_SITE(WF_SITE_PIPE, wf_os_pipe, __VA_ARGS__)
 #define wf_os_unlink(...) WF_SITE(WF_SITE_UNLINK, wf_os_unlink, __VA_ARGS__)
+#define wf_os_chmod(...)  WF_SITE(WF_SITE_CHMOD, wf_os_chmod, __VA_ARGS__)
 #define wf_os_poll(...)   WF_SITE(WF_SITE_POLL, wf_os_poll, __VA_ARGS__)
 
 #define wf_os_sigaction(...)                                                   \

@@ -8,7 +8,7 @@
  *     int err = weft_listen(&l, "127.0.0.1:80", NULL);
  *     if (err < 0) weft_error_print(2, err);
  *
- *     listen 127.0.0.1:80: Permission denied (in fiber 7 "http", server.c:31)
+ *     listen 127.0.0.1:80: bind: Permission denied (in fiber 7 "http", a.c:31)
  *
  * Your own code adds to it the same way:
  *

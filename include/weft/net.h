@@ -18,6 +18,8 @@
 #include <weft/base.h>
 #include <weft/io.h>
 
+#include <sys/types.h>
+
 WEFT_BEGIN_DECLS
 
 typedef struct weft_listen_opts {
@@ -29,16 +31,51 @@ typedef struct weft_listen_opts {
                           and silently take its part */
     bool keep_path;    /* leave a Unix socket file of that name alone; by
                           default a stale one is taken out of the way */
+    bool v6_only;      /* of IPv6: no IPv4 connections. By default "[::]:80"
+                          takes them too, whatever the system's own default;
+                          their peers are IPv4-mapped (weft_addr_unmap) */
+    mode_t mode;       /* of a Unix socket's file, such as 0660, whatever the
+                          umask; it is set before anybody can connect.
+                          0: 0777 less the umask */
 } weft_listen_opts;
 
 /**
  * Opens a listener at `address`; port 0 lets the kernel choose (ask with
- * weft_local_addr). A Unix socket's file stays until you unlink it.
+ * weft_local_addr). A Unix socket's file stays until you unlink it; an error
+ * leaves no new one. Besides those of weft/addr.h addresses are
  *
- * Returns 0, -EINVAL, -EADDRINUSE, -EACCES, -EMFILE, ... Never parks.
+ *     *:80            IPv4 and IPv6; IPv4 alone if this kernel has no IPv6
+ *     fd:3            descriptor 3, inherited: a stream socket that listens
+ *     systemd:http    the first one of that name that systemd has passed,
+ *     systemd:http:1  the second, and
+ *     systemd::0      the first of all (weft/activation.h)
+ *
+ * ":80" is IPv4 alone. Of an inherited one only `backlog` is looked at, and
+ * without that its own stays: the rest is the business of who has opened it.
+ *
+ * Returns 0, -EADDRINUSE, -EACCES, -EMFILE, ...; -EINVAL: a bad address, or
+ * options that are not for it: a backlog below 0, a mode over 0777 or of what
+ * has no file, "*" and v6_only. Of an inherited one -EBADF (not open),
+ * -ENOTSOCK, -EPROTOTYPE, -EINVAL (does not listen), -EBUSY (weft's already);
+ * -ENOENT: systemd has passed no such one. -ENOTSUP: any IPv6 address and not
+ * v6_only, where no socket is of both families (OpenBSD). weft_last_error() has
+ * the address and the step: socket, option, bind, mode, listen. Never parks.
  */
 WEFT_MUST int weft_listen(weft_fd *ret_listener, const char *address,
                           const weft_listen_opts *o);
+
+/** The same at a typed address. */
+WEFT_MUST int weft_listen_addr(weft_fd *ret_listener, const weft_addr *address,
+                               const weft_listen_opts *o);
+
+/**
+ * With which options weft_listen_addr makes another listener like this one, at
+ * its weft_local_addr: reuse_port, v6_only, and on Linux the backlog (of TCP;
+ * elsewhere 0). The results can be used on another worker.
+ *
+ * Returns 0, -EBADF, -EINVAL (it does not listen).
+ */
+WEFT_MUST int weft_listener_opts(weft_fd listener, weft_listen_opts *ret_opts);
 
 /**
  * Takes the next connection. `ret_peer` may be NULL.

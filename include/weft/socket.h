@@ -61,6 +61,17 @@ WEFT_PARKS int weft_connect(weft_fd fd, const struct sockaddr *sa,
  */
 WEFT_API void weft_remove_stale(const struct sockaddr *sa, socklen_t len);
 
+/**
+ * Sets who may connect to the file of a bound Unix socket: `mode` as chmod(2),
+ * of the file itself and not of what it links to. Between weft_bind and
+ * weft_listen_on nobody can yet. Never parks.
+ *
+ * Returns 0; -ENOTSOCK: there is another file; -EINVAL: it has no file; or what
+ * chmod(2) says.
+ */
+WEFT_MUST int weft_set_socket_mode(const struct sockaddr *sa, socklen_t len,
+                                   mode_t mode);
+
 WEFT_MUST int weft_shutdown_fd(weft_fd fd, int how);
 WEFT_MUST int weft_setsockopt(weft_fd fd, int level, int name, const void *val,
                               socklen_t len);
