@@ -6,9 +6,10 @@
  *     nc 127.0.0.1 7000
  *
  * The first line is a name; each later one goes to everybody else. A member has
- * two fibers, a reader and a writer, and a queue of lines in front of the
- * writer. So nobody ever waits for a slow member: when its queue is full, it
- * has to leave. So has one that says nothing for ten minutes.
+ * two fibers, a reader and a writer, at the two sides of one stream, and a queue
+ * of lines in front of the writer. So nobody ever waits for a slow member: when
+ * its queue is full, it has to leave. So has one that says nothing for ten
+ * minutes.
  */
 #include <weft.h>
 
@@ -30,7 +31,7 @@ struct line { /* one for all queues that it is in */
 
 struct member {
     char name[NAME_BYTES];
-    weft_fd fd;
+    weft_stream stream;
     weft_chan *queue; /* of struct line *, on their way to this member */
     weft_nursery *fibers;
     struct member *next;
@@ -74,35 +75,37 @@ static int writer(void *arg)
     struct line *l;
     int rc;
     while ((rc = weft_chan_recv(me->queue, &l)) == 1) {
-        rc = weft_write_all(me->fd, l->text, l->len, NULL);
+        rc = weft_stream_write(&me->stream, l->text, l->len);
         let_go(&l);
+        /* Those that are queued go together. */
+        if (rc == 0 && weft_chan_length(me->queue) == 0)
+            rc = weft_stream_flush(&me->stream);
         if (rc < 0) break;
     }
     return rc;
 }
 
-/* The next line, without its end: 1, 0 when there is none, or an error. */
+/* The next line, which is shorter than `size`: 1, 0 at the end, or an error. */
 static int read_line(weft_stream *s, char *text, size_t size)
 {
-    const char *data;
-    ssize_t n = 0;
-    int rc;
+    const char *line;
+    size_t len;
+    int got = 0, rc;
     WEFT_FAIL_AFTER(rc, SILENCE) {
-        n = weft_stream_read_until(s, '\n', size, &data);
-        if (n < 0) rc = (int)n;
+        got = weft_stream_read_line(s, size - 1, &line, &len);
+        if (got < 0) rc = got;
     }
-    if (rc < 0 || n == 0) return rc;
-    if (data[n - 1] == '\n') n--;
-    if (n > 0 && data[n - 1] == '\r') n--;
-    for (ssize_t i = 0; i < n; i++) /* nobody steers another one's terminal */
-        text[i] = (unsigned char)data[i] < ' ' ? ' ' : data[i];
-    text[n] = 0;
+    if (rc < 0 || got == 0) return rc;
+    for (size_t i = 0; i < len; i++) /* nobody steers another one's terminal */
+        text[i] = (unsigned char)line[i] < ' ' ? ' ' : line[i];
+    text[len] = 0;
     return 1;
 }
 
-static int talk(struct member *me, weft_stream *s)
+static int talk(struct member *me)
 {
     char text[LINE_BYTES];
+    weft_stream *s = &me->stream;
     tell(me, NULL, "* your name?\n");
     int rc = read_line(s, me->name, sizeof me->name);
     if (rc <= 0 || !me->name[0]) return rc < 0 ? rc : 0;
@@ -123,17 +126,16 @@ static int talk(struct member *me, weft_stream *s)
 
 static int converse(weft_conn *c)
 {
-    struct member me = {.fd = c->fd};
-    weft_stream s;
+    struct member me = {0};
     int rc;
     me.queue = weft_chan_new(sizeof(struct line *), QUEUE, let_go, 0);
     if (!me.queue) return -ENOMEM;
-    weft_stream_init(&s, c->fd);
+    weft_stream_init(&me.stream, c->fd);
     WEFT_NURSERY(n, rc) {
         me.fibers = &n;
         rc = weft_spawn(&n, writer, &me);
         if (rc < 0) break;
-        int end = talk(&me, &s);
+        int end = talk(&me);
         tell(&me, NULL, "* goodbye: %s\n",
              weft_conn_draining(c) ? "the room closes"
              : end < 0             ? weft_strerror(end)
@@ -141,7 +143,7 @@ static int converse(weft_conn *c)
         weft_chan_close(me.queue);
         weft_scope_set_deadline(weft_nursery_scope(&n), weft_after(LAST_WORDS));
     }
-    weft_stream_fini(&s);
+    weft_stream_fini(&me.stream);
     weft_chan_free(me.queue);
     if (me.name[0] && !weft_conn_draining(c))
         tell(NULL, &me, "* %s %s\n", me.name,

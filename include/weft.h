@@ -56,7 +56,9 @@
 #include <weft/addr.h>
 #include <weft/buffer.h>
 #include <weft/datagram.h>
+#include <weft/faulty.h>
 #include <weft/io.h>
+#include <weft/memory.h>
 #include <weft/net.h>
 #include <weft/pipe.h>
 #include <weft/serve.h>
@@ -66,6 +68,7 @@
 #include <weft/udp.h>
 #include <weft/tty.h>
 #include <weft/unix.h>
+#include <weft/transport.h>
 
 /* Other threads. */
 #include <weft/blocking.h>

@@ -135,12 +135,19 @@ TEST_PLAIN(a_stream_needs_a_fiber_to_wait_for_input)
     weft_stream s;
     char buf[4];
     const char *data;
+    size_t len;
     weft_stream_init(&s, (weft_fd){1, 1});
     CHECK_REFUSED(weft_stream_peek(&s, &data));
     CHECK_REFUSED(weft_stream_more(&s, 0, 10, &data));
     CHECK_REFUSED(weft_stream_read_until(&s, '\n', 10, &data));
     CHECK_REFUSED(weft_stream_read(&s, buf, sizeof buf));
     CHECK_REFUSED(weft_stream_read_exact(&s, buf, sizeof buf));
+    CHECK_REFUSED(weft_stream_read_until_text(&s, "\r\n", 10, &data));
+    CHECK_REFUSED(weft_stream_read_line(&s, 10, &data, &len));
+    CHECK_REFUSED(weft_stream_skip(&s, 1, NULL));
+    CHECK_REFUSED(weft_stream_copy(&s, &s, 1, NULL));
+    CHECK_REFUSED(weft_stream_printf(&s, "%d", 1));
+    CHECK_REFUSED(weft_stream_shutdown_write(&s));
     weft_stream_fini(&s);
 }
 

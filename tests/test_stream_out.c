@@ -58,6 +58,27 @@ TEST(a_batch_of_answers_goes_out_with_one_send)
     close_stream();
 }
 
+TEST(what_is_gathered_and_what_passes_the_mark_go_out_with_one_send)
+{
+    char buf[4096];
+    struct iovec parts[] = {{(void *)(uintptr_t) "two ", 4},
+                            {(void *)(uintptr_t) "parts of eighteen", 17}};
+    if (!system_has_seqpacket()) SKIP("no local socket has packets here");
+    CHECK_EQ(weft_socketpair(AF_UNIX, SOCK_SEQPACKET, p), 0);
+    weft_stream_init(&s, p[0]);
+    weft_stream_set_high_water(&s, 20);
+    say("head ");
+    say("and a body of 25 octets..");
+    CHECK_EQ(weft_read(p[1], buf, sizeof buf), 30);
+    CHECK_EQ(memcmp(buf, "head and a body", 15), 0);
+    say("head ");
+    CHECK_EQ(weft_stream_writev(&s, parts, 2), 0);
+    CHECK_EQ(weft_read(p[1], buf, sizeof buf), 26);
+    CHECK_EQ(memcmp(buf, "head two parts of eighteen", 26), 0);
+    CHECK_EQ(weft_try_read(p[1], buf, sizeof buf), -EAGAIN);
+    close_stream();
+}
+
 static int wait_for_input(void *arg)
 {
     const char *data;
