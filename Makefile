@@ -67,11 +67,14 @@ FLAVOUR_tsan     := -O1 -g -DWEFT_DEBUG -fsanitize=thread
 FLAVOUR_msan     := -O1 -g -DWEFT_DEBUG -fsanitize=memory \
                     -fsanitize-memory-track-origins -fno-sanitize-recover=all
 FLAVOUR_hostile  := -O1 -g -DWEFT_DEBUG -DWEFT_HOSTILE
+FLAVOUR_fuzz     := -O1 -g -DWEFT_DEBUG -DWEFT_FUZZ \
+                    -fsanitize=fuzzer-no-link,address,undefined \
+                    -fno-sanitize-recover=all
 FLAVOUR_cover    := -O0 -g -DWEFT_DEBUG -DWEFT_HOSTILE -DWEFT_COVER --coverage \
                     -fprofile-update=atomic
 ifeq ($(FLAVOUR_$(BUILD)),)
 $(error BUILD=$(BUILD) is not one of: release debug valgrind asan ubsan tsan \
-        msan hostile cover)
+        msan hostile fuzz cover)
 endif
 
 # A debug flavour keeps frame pointers and stack canaries; a canary in every
@@ -166,6 +169,10 @@ STRESS      := $(OUT)/stress/stress
 STRESS_MAIN := $(OUT)/stress/main.o
 STRESS_WITH := $(filter-out $(STRESS_MAIN),$(call object,$(wildcard stress/*.c)))
 
+# What reads the octets of strangers: programs of clang's fuzzer, and a test.
+FUZZ      := $(patsubst %.c,$(OUT)/%,$(wildcard fuzz/fuzz_*.c))
+FUZZ_WITH := $(FUZZ:=.o)
+
 # --- layers: net, the benchmarks and the examples see only what a user sees
 INCLUDE = -Iinclude -I.
 $(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
@@ -180,8 +187,8 @@ $(OUT)/tests/%.o $(OUT)/stress/%.o: private TUNE = $(TESTFLAGS)
 .SECONDARY:
 .PHONY: all test suite orders memcheck threads helgrind cases memcases sweep \
         sweep-here hostile hostile-here torture torture-here stress \
-        check lint analyze cover elf bench bench-programs test-programs \
-        examples install clean help FORCE
+        fuzz fuzz-here fuzz-merge fuzz-merge-here check lint analyze cover elf \
+        bench bench-programs test-programs examples install clean help FORCE
 
 # Test runs of one `make` add up in the file TOTALS when it is given.
 TOTALS ?=
@@ -243,12 +250,13 @@ memcases: ## the same under Valgrind, in ORDERS=2 orders
 HOSTILE      = $(patsubst %,$(OUT)/tests/test_%,$(HOSTILE_WORK))
 HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
                chan_workers dump file file_cache foreign fork grant_io io \
-               io_close io_edges io_ends net outside pipe poller post process \
-               process_without_pidfd remote select_fd serve serve_stop \
-               serve_workers signal splice stream stream_out sweep_io \
-               sweep_net sweep_process sweep_udp sweep_unix testing token tty \
-               udp udp_batch udp_group udp_local unix unix_fds workers \
-               workers_end workers_random workers_with
+               io_close io_edges io_ends listen listen_inherited net outside \
+               pipe poller post process process_without_pidfd remote \
+               select_fd serve serve_stop serve_workers signal splice stream \
+               stream_out stream_over stream_over_copy stream_over_out \
+               sweep_io sweep_net sweep_process sweep_udp sweep_unix testing \
+               token tty udp udp_batch udp_group udp_local unix unix_fds \
+               workers workers_end workers_random workers_with
 HOSTILE_LONG = $(patsubst %,$(OUT)/tests/test_%,anywhere chan_mt fd_races \
                memory random_programs stream_scratch watchdog \
                workers_deadlock)
@@ -319,6 +327,22 @@ stress: $(STRESS) ## SEEDS=1 times STEPS=1000000 random steps against a model
 	@$(RUNNER) $(STRESS) -v --seed $(SEED) --seeds $(SEEDS) \
 	    --first $(FIRST) --steps $(STEPS) --wakes $(WAKES)
 
+# Each program for SECS=60 seconds. What it finds is kept in build/; fuzz-merge
+# makes of it the corpus that test_corpus replays.
+SECS    ?= 60
+FUZZ_CC ?= clang
+FUZZING  = $(AGAIN) BUILD=fuzz CC='$(FUZZ_CC)'
+NO_FUZZ  = $(shell tools/fuzz.sh --can '$(FUZZ_CC)')
+fuzz: ## SECS=60 seconds of libFuzzer for each parser of strangers' octets
+	+@$(if $(NO_FUZZ),echo 'skip the fuzzer: $(NO_FUZZ)',$(FUZZING) fuzz-here)
+fuzz-merge: ## fuzz/corpus anew, of what these have found
+	+@$(if $(NO_FUZZ),echo 'skip the fuzzer: $(NO_FUZZ)',\
+	    $(FUZZING) fuzz-merge-here)
+fuzz-here: $(FUZZ)
+	@tools/fuzz.sh '$(SECS)' '$(FILTER)' $(OUT)/found $(FUZZ)
+fuzz-merge-here: $(FUZZ)
+	@tools/fuzz.sh --merge '$(FILTER)' $(OUT)/found $(FUZZ)
+
 check: ## all that should hold before a commit
 	+@$(AGAIN) examples bench-programs
 	+@$(AGAIN) lint
@@ -376,9 +400,10 @@ clean: ## remove what was built
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /    \1\t/p' Makefile | expand -t 16
-	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|msan|hostile|cover  CC='
-	@echo '  SWITCH=  POLLER=  SEAM=linux|posix  PREFIX=  DESTDIR=  FILTER=name'
-	@echo '  TESTFLAGS=-O0  RUNNER=program  QUICK=1  ORDERS=n  SEED=n  SEEDS=n  STEPS=n  WAKES=n'
+	@echo '  BUILD=release|debug|valgrind|asan|ubsan|tsan|msan|hostile|fuzz|cover'
+	@echo '  CC=  SWITCH=  POLLER=  SEAM=linux|posix  PREFIX=  DESTDIR=  FILTER=name'
+	@echo '  RUNNER=program  QUICK=1  ORDERS=n  SEED=n  SEEDS=n  STEPS=n  WAKES=n'
+	@echo '  SECS=n  TESTFLAGS=-O0'
 
 # --- rules
 $(LIB): $(LIB_OBJS) $(OUT)/members
@@ -388,6 +413,11 @@ $(TESTS): %: %.o $(TEST_WITH) $(LIB) $(OUT)/members
 	    $(SYSLIBS) $(LDLIBS)
 $(OUT)/tests/test_stress: ALSO = $(STRESS_WITH)
 $(OUT)/tests/test_stress: $(STRESS_WITH)
+$(OUT)/tests/test_corpus: ALSO = $(FUZZ_WITH)
+$(OUT)/tests/test_corpus: $(FUZZ_WITH)
+$(FUZZ): %: %.o $(LIB) $(OUT)/members
+	@echo '  LD   $@' && $(LINK) -fsanitize=fuzzer -o $@ $< $(LIB) $(SYSLIBS) \
+	    $(LDLIBS)
 $(STRESS): $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(OUT)/members
 	@echo '  LD   $@' && \
 	    $(LINK) -o $@ $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(SYSLIBS) \
@@ -426,12 +456,12 @@ $(OUT)/flags: export STAMP = $(COMPILE) / $(LINK) $(LDLIBS) / \
     $(COMPILE_CXX) / $(NO_CXX) / $(TESTFLAGS) / \
     $(shell $(CC) --version | head -n 1)
 $(OUT)/members: export STAMP = $(LIB_OBJS) / $(TEST_WITH) / $(BENCH_WITH) / \
-    $(STRESS_WITH) / $(TORTURE_OBJS)
+    $(STRESS_WITH) / $(FUZZ_WITH) / $(TORTURE_OBJS)
 $(OUT)/members: $(OUT)/flags
 $(OUT)/flags $(OUT)/members: FORCE
 	@mkdir -p $(@D) && printf '%s\n' "$$STAMP" | cmp -s - $@ || \
 	    printf '%s\n' "$$STAMP" >$@
 
 -include $(patsubst %.o,%.d,$(SHIM) $(LIB_OBJS) $(TEST_WITH) $(BENCH_WITH) \
-         $(STRESS_MAIN) $(STRESS_WITH) $(TORTURE_OBJS)) \
+         $(STRESS_MAIN) $(STRESS_WITH) $(FUZZ_WITH) $(TORTURE_OBJS)) \
          $(patsubst %,%.d,$(TESTS) $(BENCH) $(EXAMP))

@@ -75,20 +75,20 @@ cpp_check() {
         --suppressions-list=tools/cppcheck.txt \
         --template='{file}:{line}: {message} [{id}]' --template-location='' \
         -Iinclude -I. -D_GNU_SOURCE -D__GNUC__ -D__x86_64__ -D__linux__ \
-        $library examples bench stress >"$scratch/found" 2>&1
-    verdict cppcheck 'library, examples, benchmarks, stress'
+        $library examples bench stress fuzz >"$scratch/found" 2>&1
+    verdict cppcheck 'library, examples, benchmarks, stress, fuzz targets'
 }
 
 tidy() {
     has clang-tidy || return 0
     # shellcheck disable=SC2016,SC2086 # the inner shell expands; words
     {
-        files $library examples bench stress
+        files $library examples bench stress fuzz
         files tests | grep -v '/test_'
     } | xargs -n 1 -P "$jobs" sh -c 'clang-tidy --quiet "$1" -- '"$flags"' \
         $(tools/analyze.sh --flags "$1") 2>&1' - |
         grep -E "(^| )(error|warning|Error)[: ]" | sed "s|^$PWD/||" >"$scratch/found"
-    verdict clang-tidy 'library, examples, benchmarks, stress, helpers of tests'
+    verdict clang-tidy 'library, examples, benchmarks, stress, fuzz targets, helpers of tests'
 }
 
 case ${1-} in
