@@ -9,6 +9,7 @@
 #include <weft/base.h>
 #include <weft/error.h>
 #include <weft/fiber.h>
+#include <weft/random.h>
 #include <weft/run.h>
 #include <weft/stats.h>
 #include <weft/time.h>
@@ -56,6 +57,7 @@
 #include <weft/addr.h>
 #include <weft/buffer.h>
 #include <weft/datagram.h>
+#include <weft/dns.h>
 #include <weft/faulty.h>
 #include <weft/io.h>
 #include <weft/memory.h>
@@ -65,14 +67,15 @@
 #include <weft/socket.h>
 #include <weft/splice.h>
 #include <weft/stream.h>
-#include <weft/udp.h>
-#include <weft/tty.h>
-#include <weft/unix.h>
 #include <weft/transport.h>
+#include <weft/tty.h>
+#include <weft/udp.h>
+#include <weft/unix.h>
 
 /* Other threads. */
 #include <weft/blocking.h>
 #include <weft/file.h>
+#include <weft/names.h>
 
 /* Other programs. */
 #include <weft/process.h>

@@ -67,6 +67,8 @@ enum wf_call {
     WF_CALL_FILE,
     WF_CALL_SPAWN,
     WF_CALL_PIDFD,
+    WF_CALL_RANDOM,
+    WF_CALL_NAMES,
     WF_CALL_COUNT
 };
 
@@ -543,6 +545,12 @@ static inline int wf_os_kill(pid_t pid, int signo)
     int err = kill(pid, signo) < 0 ? -errno : 0;
     errno = kept;
     return err;
+}
+
+/* Random octets, at most 256. Returns how many; -ENOSYS: see /dev/urandom. */
+static inline ssize_t wf_os_random(void *buf, size_t len)
+{
+    WF_OS_CALL(WF_CALL_RANDOM, wf_sys_random(buf, len));
 }
 
 #include "runtime/os_sites.h"

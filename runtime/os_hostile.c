@@ -451,6 +451,10 @@ const struct wf_site_row wf_site_rows[WF_SITE_CALLS] = {
     [WF_SITE_TCGETATTR] = {"tcgetattr", {EIO, ENOTTY}, 0},
     [WF_SITE_TCSETATTR] = {"tcsetattr", {EIO, ENOTTY}, 0},
     [WF_SITE_WINSIZE] = {"ioctl", {EIO, ENOTTY}, 0},
+    [WF_SITE_RANDOM] = {"getrandom, getentropy", {ENOSYS, EPERM}, 0},
+    [WF_SITE_NAMES] = {"getaddrinfo",
+                       {EHOSTUNREACH, EMFILE, ENOENT, ENOMEM},
+                       0},
 };
 #else
 typedef int wf_nothing_hostile; /* ISO C wants something in every file */

@@ -205,6 +205,20 @@ static inline void wf_sys_timer_close(wf_os_timer *timer)
     (void)timer_delete(*timer);
 }
 
+/* Random octets, at most 256 at a time. Not every C library has getrandom. */
+static inline ssize_t wf_sys_random(void *buf, size_t len)
+{
+#ifdef SYS_getrandom
+    ssize_t n = syscall(SYS_getrandom, buf, len, 0);
+    if (n > 0) wf_note_written(buf, (size_t)n);
+    return n;
+#else
+    (void)buf, (void)len;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
 /* What is in the cache, and never waits. Not every C library has preadv2. */
 static inline ssize_t wf_sys_pread_cached(int fd, void *buf, size_t len,
                                           int64_t at)

@@ -27,6 +27,9 @@
 #include <sys/types.h>
 #include <sys/un.h>
 #include <unistd.h>
+#if defined(__APPLE__)
+#include <sys/random.h>
+#endif
 
 #include "runtime/os_batch.h"
 
@@ -147,6 +150,18 @@ typedef struct wf_os_timer {
 
 int wf_sys_timer_open(wf_os_timer *ret_timer, int signo, int64_t every_ns);
 void wf_sys_timer_close(wf_os_timer *timer);
+
+/* -ENOSYS: there is /dev/urandom. */
+static inline ssize_t wf_sys_random(void *buf, size_t len)
+{
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__)
+    return getentropy(buf, len) < 0 ? -1 : (ssize_t)len;
+#else
+    (void)buf, (void)len;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
 
 static inline ssize_t wf_sys_pread_cached(int fd, void *buf, size_t len,
                                           int64_t at)

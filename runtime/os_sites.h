@@ -9,8 +9,8 @@
  * know of descriptors: a transfer that was cut short, or refused with EAGAIN
  * although there was something, is owed an event.
  *
- * os.h, os_file.h, os_tty.h and os_thread.h end with this file, for what they
- * have. Where the calls themselves are, WF_NO_SITES is defined.
+ * os.h, os_file.h, os_names.h, os_tty.h and os_thread.h end with this file, for
+ * what they have. Where the calls themselves are, WF_NO_SITES is defined.
  */
 #include <stdint.h>
 
@@ -76,6 +76,8 @@ enum wf_site_call {
     WF_SITE_TCGETATTR,
     WF_SITE_TCSETATTR,
     WF_SITE_WINSIZE,
+    WF_SITE_RANDOM,
+    WF_SITE_NAMES,
     WF_SITE_CALLS
 };
 
@@ -294,7 +296,8 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
               __VA_ARGS__))
 #define posix_spawnattr_init(...)                                              \
     (-WF_SITE(WF_SITE_SPAWN_PLAN, -posix_spawnattr_init, __VA_ARGS__))
-#define wf_os_pidfd(...) WF_SITE(WF_SITE_PIDFD, wf_os_pidfd, __VA_ARGS__)
+#define wf_os_pidfd(...)  WF_SITE(WF_SITE_PIDFD, wf_os_pidfd, __VA_ARGS__)
+#define wf_os_random(...) WF_SITE(WF_SITE_RANDOM, wf_os_random, __VA_ARGS__)
 
 #ifdef WF_SITES_OF_FILES
 #define wf_os_open(...) WF_SITE(WF_SITE_OPEN, wf_os_open, __VA_ARGS__)
@@ -332,6 +335,10 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
 #define wf_os_tcsetattr(...)                                                   \
     WF_SITE(WF_SITE_TCSETATTR, wf_os_tcsetattr, __VA_ARGS__)
 #define wf_os_winsize(...) WF_SITE(WF_SITE_WINSIZE, wf_os_winsize, __VA_ARGS__)
+#endif
+#ifdef WF_SITES_OF_NAMES
+#define wf_os_getaddrinfo(...)                                                 \
+    WF_SITE(WF_SITE_NAMES, wf_os_getaddrinfo, __VA_ARGS__)
 #endif
 #ifdef WF_SITES_OF_THREADS
 #define wf_os_thread_start(t, stack, fn, arg)                                  \

@@ -77,6 +77,27 @@ TEST_PLAIN(worker_pool_shows_a_result_for_each_job)
     says_what_is_expected("worker_pool");
 }
 
+TEST_PLAIN(dns_lookup_shows_what_hosts_says_of_a_name_and_what_is_wrong)
+{
+    static char text[TEXT], want[TEXT], path[64];
+    static const char hosts[] = "192.0.2.5 db.example db\n"
+                                "2001:db8::5 db.example\n";
+    struct program p;
+    char *arguments[] = {"-h",   path, "-s",   "127.0.0.1:9", "db.example",
+                         "ADDR", "A",  "AAAA", "NSAP",        NULL};
+    (void)snprintf(path, sizeof path, "/tmp/weft-names-%d", (int)getpid());
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL);
+    CHECK(fputs(hosts, file) >= 0);
+    CHECK_EQ(fclose(file), 0);
+    read_expected("dns_lookup", want);
+    start_program(&p, "dns_lookup", arguments);
+    int status = await_program(&p, text, sizeof text);
+    CHECK_EQ(unlink(path), 0);
+    CHECK_STR(text, want);
+    CHECK_EQ(status, 1);
+}
+
 TEST_PLAIN(pattern_52_57_work_queue_shows_what_becomes_of_each_letter)
 {
     says_what_is_expected("work_queue");

@@ -19,7 +19,7 @@ seams() {
     case $1 in
     reactor) echo 'runtime/(park|driver|clock|os|assert|list|leaks|stats|annotate|random|fork|serial)\.h' ;;
     sync) echo "$(seams reactor)|runtime/(crash|buffer|remote)\.h|reactor/(reactor|timer|signals)\.h" ;;
-    exec) echo "$(seams sync)|runtime/os_(file|thread|tty)\.h|sync/(run|group)\.h" ;;
+    exec) echo "$(seams sync)|runtime/os_(file|names|thread|tty)\.h|sync/(run|group)\.h" ;;
     bench) echo '\.\./runtime/switch\.h' ;; # the one that measures it raw
     fuzz) echo 'net/[a-z0-9_]+\.h' ;; # what parses the octets of strangers
     *) echo 'none' ;;
