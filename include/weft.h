@@ -59,6 +59,7 @@
 #include <weft/datagram.h>
 #include <weft/dns.h>
 #include <weft/faulty.h>
+#include <weft/dial.h>
 #include <weft/io.h>
 #include <weft/memory.h>
 #include <weft/net.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * net.c - dialling by the text of an address, and what a connection can be
- * asked.
+ * net.c - what can be said to a connection, and asked of it.
  */
 #include <weft/net.h>
 
@@ -14,24 +13,6 @@
 static int set_flag(weft_fd fd, int level, int name, int on)
 {
     return weft_setsockopt(fd, level, name, &on, sizeof on);
-}
-
-int weft_dial(weft_fd *ret_conn, const char *address)
-{
-    weft_addr a;
-    weft_fd fd;
-    int err = weft_addr_parse(&a, address);
-    if (err < 0) return err;
-    err = weft_socket(a.sa.ss_family, SOCK_STREAM, 0, &fd);
-    if (err < 0) return weft_fail_at(err, NULL, 0, "dial %s", address);
-    if (a.sa.ss_family != AF_UNIX) err = weft_set_nodelay(fd, true);
-    if (err == 0) err = weft_connect(fd, (const struct sockaddr *)&a.sa, a.len);
-    if (err < 0) {
-        weft_close(fd);
-        return weft_fail_at(err, NULL, 0, "dial %s", address);
-    }
-    *ret_conn = fd;
-    return 0;
 }
 
 int weft_shutdown_write(weft_fd conn)

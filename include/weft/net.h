@@ -8,8 +8,8 @@
  *     while ((err = weft_accept(l, &conn, NULL)) == 0) ...
  *     weft_close(l);
  *
- * Addresses are texts (weft/addr.h). Connections have TCP_NODELAY set. An
- * error names the address in weft_last_error().
+ * Addresses are texts (weft/addr.h), and names to dial. Connections have
+ * TCP_NODELAY set. An error names the address in weft_last_error().
  */
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
@@ -90,10 +90,14 @@ WEFT_MUST int weft_try_accept(weft_fd listener, weft_fd *ret_conn,
                               weft_addr *ret_peer);
 
 /**
- * Connects to `address`. Give it a deadline by a scope around it.
+ * Connects to `address`, or to a name as "example.org:80" or
+ * "tcp://example.org:80", by whichever of its addresses answers first; how,
+ * with which resolver and what else is in weft/dial.h. Give it a deadline by a
+ * scope around it.
  *
- * Parks. Returns 0, -ECANCELED, -EINVAL, -ECONNREFUSED, -ENOENT, -EMFILE, ...;
- * -EAGAIN: the backlog of a Unix listener is full, which cannot be waited for.
+ * Parks. Returns 0, -ECANCELED, -EINVAL, -ECONNREFUSED, -EMFILE, ...; -ENOENT:
+ * there is no such name, or Unix socket; -EAGAIN: the backlog of a Unix
+ * listener is full, which cannot be waited for.
  */
 WEFT_PARKS int weft_dial(weft_fd *ret_conn, const char *address);
 
