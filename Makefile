@@ -249,15 +249,18 @@ memcases: ## the same under Valgrind, in ORDERS=2 orders
 # has threads; what takes long, in the first of them.
 HOSTILE      = $(patsubst %,$(OUT)/tests/test_%,$(HOSTILE_WORK))
 HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
-               chan_workers dns dns_cache dns_forged dns_records dns_servers \
-               dump file file_cache foreign fork grant_io io io_close \
-               io_edges io_ends listen listen_inherited net outside pipe \
-               poller post process process_without_pidfd random remote \
-               select_fd serve serve_stop serve_workers signal splice stream \
+               chan_workers dial dial_names dns dns_cache dns_forged \
+               dns_records dns_servers dump example_proxy eyeballs \
+               eyeballs_failed file file_cache foreign fork grant_io io \
+               io_close io_edges io_ends listen listen_inherited net outside \
+               pipe poller post process process_without_pidfd random remote \
+               select_fd serve serve_bad serve_limits serve_memory \
+               serve_stats serve_stop serve_workers signal splice stream \
                stream_out stream_over stream_over_copy stream_over_out \
-               sweep_io sweep_net sweep_process sweep_udp sweep_unix testing \
-               token tty udp udp_batch udp_group udp_local unix unix_fds \
-               workers workers_end workers_random workers_with
+               sweep_dial sweep_dial_names sweep_io sweep_net sweep_process \
+               sweep_udp sweep_unix testing token tty udp udp_batch udp_group \
+               udp_local unix unix_fds workers workers_end workers_random \
+               workers_with
 HOSTILE_LONG = $(patsubst %,$(OUT)/tests/test_%,anywhere chan_mt fd_races \
                memory random_programs stream_scratch watchdog \
                workers_deadlock)

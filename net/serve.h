@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * net/serve.h - a server, as its two halves know it.
+ * net/serve.h - a server, as its parts know it.
  *
- * serve.c is a server on one worker: it accepts, runs handlers, and stops. A
- * server on several is as many of these, and what they share is their crew,
- * which is serve_workers.c. Where a server may be one of a crew, serve.c asks.
+ * serve.c is a server on one worker: it accepts and stops. serve_conn.c runs
+ * the handler of one connection, serve_count.c says who may come in and counts,
+ * serve_peers.c knows who has how many, and serve_memory.c is what is different
+ * without sockets. A server on several workers is as many of these, and what
+ * they share is their crew, which is serve_workers.c. Where a server may be one
+ * of a crew, the others ask.
  */
 #ifndef NET_SERVE_H
 #define NET_SERVE_H
@@ -16,9 +19,18 @@
 #include <weft/token.h>
 
 struct wf_crew;
+struct wf_peer;
+
+/* How many connections each address has. */
+struct wf_peers {
+    struct wf_peer *root;
+    unsigned limit;
+    unsigned prefix6; /* bits of an IPv6 address that count */
+};
 
 struct weft_server_ {
     weft_fd listener;
+    weft_memory_listener *memory; /* instead, or NULL */
     weft_conn_fn handler;
     void *arg;
     weft_serve_opts opts;
@@ -28,7 +40,12 @@ struct weft_server_ {
     weft_event none_left; /* alone: set when draining has let the last one go */
     unsigned live;        /* connections that are here, or on their way */
     bool draining;
+    bool input_over;      /* so is that of connections which begin now */
     weft_nursery nursery; /* of those that were accepted here */
+
+    /* Of all of a crew, and its lock's. */
+    weft_serve_stats *stats; /* never NULL */
+    struct wf_peers *peers;  /* NULL: no limit */
 
     /* One of a crew. From `listens` on all belongs to its lock, as `live`. */
     struct wf_crew *crew; /* NULL: alone */
@@ -39,13 +56,57 @@ struct weft_server_ {
     weft_token *bell; /* somebody here waits for another worker to ring it */
 };
 
+/* One writer at a time, and readers on any thread. */
+static inline void wf_serve_count(unsigned long *counter, long by)
+{
+    __atomic_store_n(counter, *counter + (unsigned long)by, __ATOMIC_RELAXED);
+}
+
 /* ---- serve.c ------------------------------------------------------------ */
 
 /* Serves until cancelled. */
 int wf_serve(weft_server_ *s);
 
+/* Takes a connection that waits at the listener, if there is one; else -EAGAIN.
+ * Without a descriptor it waits for one for so long. */
+int wf_serve_take(weft_server_ *s, weft_conn *c, weft_time patience);
+
+/* A connection has ended: as `how`, a counter. Its place is free. */
+void wf_serve_leave(weft_server_ *s, const weft_conn *c, unsigned long *how);
+
+/* ---- serve_count.c ------------------------------------------------------ */
+
+/* May it come in? If not, that has been counted. */
+bool wf_serve_admit(weft_server_ *s, weft_conn *c);
+
+/* A connection is active from now on, and no more. The crew's lock is held. */
+void wf_serve_enter(weft_server_ *s);
+void wf_serve_count_out(weft_server_ *s, const weft_conn *c,
+                        unsigned long *how);
+
+/* ---- serve_conn.c ------------------------------------------------------- */
+
 /* Runs the handler in this fiber; the connection has been counted. */
-int wf_serve_conn(weft_server_ *s, weft_fd fd);
+int wf_serve_conn(void *conn);
+
+/* Closes what is open of it. */
+void wf_serve_close(weft_conn *c);
+
+/* It reads an end, when it has read what has come. */
+void wf_serve_end_input(weft_conn *c);
+
+/* ---- serve_peers.c ------------------------------------------------------ */
+
+/* One more of that address: 0; -EBUSY: it has as many as it may; -ENOMEM. */
+int wf_peers_enter(struct wf_peers *p, const weft_addr *a);
+
+/* One less. */
+void wf_peers_leave(struct wf_peers *p, const weft_addr *a);
+
+/* ---- serve_memory.c ----------------------------------------------------- */
+
+/* As wf_serve_conn, over a transport that the handler may close. */
+int wf_serve_transport(weft_conn *c, int (*run)(weft_conn *c));
 
 /* ---- serve_workers.c ---------------------------------------------------- */
 
@@ -62,8 +123,12 @@ int wf_crew_call(weft_server_ *s, weft_nursery *n);
 /* s takes no more connections from the others. */
 void wf_crew_close(weft_server_ *s);
 
+/* What belongs to the lock may be used. Nothing happens without a crew. */
+void wf_crew_lock(weft_server_ *s);
+void wf_crew_unlock(weft_server_ *s);
+
 /* Waits for a connection and for a place, and takes both. */
-int wf_crew_accept(weft_server_ *s, weft_fd *ret_conn);
+int wf_crew_accept(weft_server_ *s, weft_conn *c);
 
 /* Takes a place that is free now, or returns -EAGAIN; and gives it back. */
 int wf_crew_try_place(weft_server_ *s);
@@ -72,11 +137,11 @@ void wf_crew_give_place(weft_server_ *s);
 /* Who is to serve a connection that s has accepted; it is counted there. */
 weft_server_ *wf_crew_choose(weft_server_ *s);
 
-/* Does so with `fd`, which is gone in any case. */
-int wf_crew_hand_over(weft_server_ *s, weft_server_ *to, weft_fd fd);
+/* Does so with *c, which is closed in any case. */
+int wf_crew_hand_over(weft_server_ *s, weft_server_ *to, const weft_conn *c);
 
 /* A connection of s has ended, on whichever worker that is said. */
-void wf_crew_leave(weft_server_ *s);
+void wf_crew_leave(weft_server_ *s, const weft_conn *c, unsigned long *how);
 
 /* s listens no more. Waits until none does, for a while: whose connection is
  * ended here would come back there, into a backlog that is about to be reset. */

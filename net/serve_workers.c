@@ -34,11 +34,9 @@
 #include <weft/fiber.h>
 #include <weft/net.h>
 #include <weft/scope.h>
-#include <weft/socket.h>
 #include <weft/time.h>
 #include <weft/workers.h>
 
-#include <netinet/in.h>
 #include <pthread.h>
 
 struct wf_crew {
@@ -46,8 +44,9 @@ struct wf_crew {
     unsigned size;
     unsigned places;  /* free */
     uint64_t turns;   /* given so far to those who wait for a place */
-    bool many_listen; /* at this address: */
-    char address[WEFT_ADDR_TEXT];
+    bool many_listen; /* here and like this: */
+    weft_addr address;
+    weft_listen_opts like_first;
     weft_server_ servers[]; /* the first is the caller's */
 };
 
@@ -62,6 +61,16 @@ static void lock(struct wf_crew *c)
 static void unlock(struct wf_crew *c)
 {
     (void)pthread_mutex_unlock(&c->lock);
+}
+
+void wf_crew_lock(weft_server_ *s)
+{
+    if (s->crew) lock(s->crew);
+}
+
+void wf_crew_unlock(weft_server_ *s)
+{
+    if (s->crew) unlock(s->crew);
 }
 
 /* ---- waiting for another worker ----------------------------------------- */
@@ -166,18 +175,7 @@ static int take_place(weft_server_ *s)
 
 /* ---- accepting ---------------------------------------------------------- */
 
-/* Without a descriptor it waits for one, and not for ever: that there was a
- * connection to be had is a hint. */
-static int accept_now(weft_fd listener, weft_fd *ret_conn)
-{
-    int err = weft_try_accept(listener, ret_conn, NULL);
-    if (err == 0 || err == -EAGAIN) return err;
-    WEFT_FAIL_AFTER(err, no_descriptor_for)
-        err = weft_accept(listener, ret_conn, NULL);
-    return err == -ETIMEDOUT ? -EAGAIN : err;
-}
-
-int wf_crew_accept(weft_server_ *s, weft_fd *ret_conn)
+int wf_crew_accept(weft_server_ *s, weft_conn *conn)
 {
     if (!s->listens) return weft_sleep(WEFT_FOREVER);
     for (;;) {
@@ -185,7 +183,7 @@ int wf_crew_accept(weft_server_ *s, weft_fd *ret_conn)
         if (err < 0) return err;
         err = take_place(s);
         if (err < 0) return err;
-        err = accept_now(s->listener, ret_conn);
+        err = wf_serve_take(s, conn, no_descriptor_for);
         if (err == 0) return 0;
         wf_crew_give_place(s);
         if (err != -EAGAIN) return err;
@@ -210,47 +208,54 @@ weft_server_ *wf_crew_choose(weft_server_ *s)
 {
     lock(s->crew);
     weft_server_ *to = s->open ? least_loaded(s) : s;
-    to->live++;
+    wf_serve_enter(to);
+    if (to != s) wf_serve_count(&s->stats->handed_over, 1);
     unlock(s->crew);
     return to;
 }
 
-void wf_crew_leave(weft_server_ *s)
+void wf_crew_leave(weft_server_ *s, const weft_conn *c, unsigned long *how)
 {
     lock(s->crew);
     give_place(s->crew);
-    if (--s->live == 0 && !s->open) ring(s);
+    wf_serve_count_out(s, c, how);
+    if (s->live == 0 && !s->open) ring(s);
     unlock(s->crew);
 }
 
+/* A connection whose descriptor is only a number, on its way. */
 struct arrival {
-    weft_server_ *at;
+    weft_conn conn;
     int number;
 };
+
+static void drop(const struct arrival *a)
+{
+    weft_server_ *s = a->conn.server_;
+    weft_close_released(a->number);
+    wf_crew_leave(s, &a->conn, &s->stats->dropped);
+}
 
 /* Where there is no memory for it the connection is closed: there it would not
  * have run (weft/workers.h), or its descriptor cannot be adopted. */
 static int arrive(void *arg)
 {
-    const struct arrival *a = arg;
-    weft_fd fd;
-    if (weft_worker() == a->at->worker && weft_fd_adopt(a->number, &fd) == 0)
-        return wf_serve_conn(a->at, fd);
-    weft_close_released(a->number);
-    wf_crew_leave(a->at);
+    struct arrival *a = arg;
+    if (weft_worker() == a->conn.server_->worker &&
+        weft_fd_adopt(a->number, &a->conn.fd) == 0)
+        return wf_serve_conn(&a->conn);
+    drop(a);
     return 0;
 }
 
-int wf_crew_hand_over(weft_server_ *s, weft_server_ *to, weft_fd fd)
+int wf_crew_hand_over(weft_server_ *s, weft_server_ *to, const weft_conn *c)
 {
-    const struct arrival a = {.at = to, .number = weft_fd_release(fd)};
+    const struct arrival a = {.conn = *c, .number = weft_fd_release(c->fd)};
     const weft_spawn_opts o = {.name = s->opts.name,
                                .stack_size = s->opts.stack_size,
                                .worker = (int)to->worker};
     int err = weft_spawn_copy_ex(&s->nursery, arrive, &a, sizeof a, &o);
-    if (err == 0) return 0;
-    weft_close_released(a.number);
-    wf_crew_leave(to);
+    if (err < 0) drop(&a);
     return err;
 }
 
@@ -304,10 +309,10 @@ int wf_crew_wait_none_left(weft_server_ *s)
  * want one when the stop has come first. */
 static void listen_too(weft_server_ *s)
 {
-    static const weft_listen_opts together = {.reuse_port = true};
     struct wf_crew *c = s->crew;
     if (!c->many_listen || weft_cancelled()) return;
-    bool listens = weft_listen(&s->listener, c->address, &together) == 0;
+    bool listens =
+        weft_listen_addr(&s->listener, &c->address, &c->like_first) == 0;
     lock(c);
     s->listens = listens;
     unlock(c);
@@ -337,13 +342,6 @@ int wf_crew_call(weft_server_ *s, weft_nursery *n)
     return err;
 }
 
-static bool is_on(weft_fd fd, int level, int option)
-{
-    int on = 0;
-    socklen_t len = sizeof on;
-    return weft_getsockopt(fd, level, option, &on, &len) == 0 && on;
-}
-
 /* Elsewhere one of the listeners at an address gets all the connections. */
 #if defined(__linux__)
 enum { KERNEL_DEALS = 1 };
@@ -352,23 +350,18 @@ enum { KERNEL_DEALS = 0 };
 #endif
 
 /* May there be more listeners at its address, which are made like it? */
-static bool is_shared(weft_fd listener, char *ret_address, size_t size)
+static bool is_shared(struct wf_crew *c, weft_fd listener)
 {
-    weft_addr at;
-    if (weft_local_addr(listener, &at) < 0 || at.sa.ss_family == AF_UNIX)
-        return false;
-    if (at.sa.ss_family == AF_INET6 &&
-        is_on(listener, IPPROTO_IPV6, IPV6_V6ONLY))
-        return false;
-    (void)weft_addr_format(&at, ret_address, size);
-    return KERNEL_DEALS && is_on(listener, SOL_SOCKET, SO_REUSEPORT);
+    return KERNEL_DEALS && weft_listener_opts(listener, &c->like_first) == 0 &&
+           c->like_first.reuse_port &&
+           weft_local_addr(listener, &c->address) == 0;
 }
 
 static void fill(struct wf_crew *c, const weft_server_ *like, unsigned size)
 {
     *c = (struct wf_crew){.size = size, .places = like->opts.max_conns};
     (void)pthread_mutex_init(&c->lock, NULL);
-    c->many_listen = is_shared(like->listener, c->address, sizeof c->address);
+    c->many_listen = is_shared(c, like->listener);
     for (unsigned i = 0; i < size; i++) {
         weft_server_ *s = &c->servers[i];
         *s = *like;

@@ -127,6 +127,9 @@ static const struct {
     {"test_select_fd/", THERE},
     {"test_select_fd/ready_and_then_another_of_that_number_is_closed",
      OCTETS | BATCH},
+    {"test_serve_limits/a_stop_takes_no_more_of_a_peer_from_the_backlog_than_he_"
+     "may_have",
+     OCTETS | THERE},
     {"test_serve_stop/a_stop_serves_what_waits_in_the_backlog", OCTETS | THERE},
     {"test_serve_workers/"
      "a_stop_while_a_worker_computes_loses_nobody_at_its_door",

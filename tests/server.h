@@ -17,6 +17,7 @@ struct server {
     char address[WEFT_ADDR_TEXT];
     weft_conn_fn handler;
     weft_serve_opts opts;
+    weft_serve_stats stats;
     int result;
     int now, most, all; /* connections */
     int failures;

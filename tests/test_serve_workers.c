@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -31,6 +33,7 @@ struct party {
     unsigned workers; /* of the run; 0: two */
     int (*body)(struct party *p, weft_nursery *n);
     weft_serve_opts opts;
+    weft_serve_stats stats;
     weft_fd listener;
     char address[WEFT_ADDR_TEXT];
     int result;
@@ -148,6 +151,7 @@ static int party(void *arg)
     struct party *p = arg;
     int rc;
     if (!p->listener.generation) listen_in_its_way(p);
+    p->opts.stats = &p->stats;
     WEFT_NURSERY(n, rc) {
         CHECK_EQ(weft_spawn(&n, serve, p), 0);
         rc = p->body(p, &n);
@@ -156,6 +160,11 @@ static int party(void *arg)
     CHECK_EQ(rc, 0);
     CHECK_EQ(p->result, -ECANCELED);
     CHECK_EQ(load(&p->here), 0);
+    CHECK_EQ(p->stats.active, 0);
+    CHECK_EQ(p->stats.accepted, p->stats.done + p->stats.lost +
+                                    p->stats.failed + p->stats.cancelled +
+                                    p->stats.dropped);
+    CHECK_EQ(p->stats.accepted - p->stats.dropped, load(&p->all));
     return 0;
 }
 
@@ -709,7 +718,8 @@ static int stop_many_times(void *arg)
     for (unsigned i = 0; i < times; i++) {
         struct party p = {.way = i % 2 ? BY_ONE : BY_ALL,
                           .opts = {.linger = WEFT_USEC(1 + 97 * (i % 3)),
-                                   .max_conns = i % 7 ? 100 + i : 1 + i % 3},
+                                   .max_conns = i % 7 ? 100 + i : 1 + i % 3,
+                                   .max_per_peer = i % 4 ? 0 : 5},
                           .body = is_stopped_at_once};
         CHECK_EQ(party(&p), 0);
     }
@@ -764,39 +774,76 @@ TEST_PLAIN(handlers_that_fail_reach_the_hook_once_from_any_worker)
 
 /* ---- without descriptors ------------------------------------------------ */
 
-static int runs_out(struct party *p, weft_nursery *n)
-{
-    enum { LATE = 6 };
-    int raw[LATE], spare[LATE + 1];
-    weft_fd first = dial(p);
-    weft_addr to;
-    struct rlimit limit;
-    (void)n;
-    CHECK_EQ(ask(first, '?'), 'k');
-    for (int i = 0; i < LATE; i++)
-        raw[i] = socket(AF_INET, SOCK_STREAM, 0);
-    for (int i = 0; i < LATE; i++)
-        spare[i] = dup(0);
-    spare[LATE] = dup(0); /* the greatest number there is */
-    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = (rlim_t)spare[LATE] + 1;
-    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+enum { LATE = 6 };
 
+/* Clients of their own, and the last numbers there are. */
+struct shortage {
+    int raw[LATE], spare[LATE + 1];
+};
+
+static void run_short(struct shortage *s, const struct party *p)
+{
+    struct rlimit limit;
+    weft_addr to;
+    for (int i = 0; i < LATE; i++)
+        s->raw[i] = socket(AF_INET, SOCK_STREAM, 0);
+    for (int i = 0; i < LATE; i++)
+        s->spare[i] = dup(0);
+    s->spare[LATE] = dup(0); /* the greatest number there is */
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = (rlim_t)s->spare[LATE] + 1;
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
     CHECK_EQ(weft_addr_parse(&to, p->address), 0);
     for (int i = 0; i < LATE; i++)
-        CHECK_EQ(connect(raw[i], (struct sockaddr *)&to.sa, to.len), 0);
+        CHECK_EQ(connect(s->raw[i], (struct sockaddr *)&to.sa, to.len), 0);
+}
+
+static void end_shortage(const struct shortage *s)
+{
+    CHECK_EQ(close(s->spare[LATE]), 0);
+    for (int i = 0; i < LATE; i++)
+        CHECK_EQ(close(s->raw[i]), 0);
+}
+
+static int runs_out(struct party *p, weft_nursery *n)
+{
+    struct shortage s;
+    weft_fd first = dial(p);
+    (void)n;
+    CHECK_EQ(ask(first, '?'), 'k');
+    run_short(&s, p);
     CHECK_EQ(weft_sleep(WEFT_MSEC(50)), 0);
     CHECK_EQ(load(&p->all), 1);
     CHECK_EQ(ask(first, '?'), 'k');
     for (int i = 0; i < LATE; i++) {
-        CHECK_EQ(close(spare[i]), 0);
+        CHECK_EQ(close(s.spare[i]), 0);
         UNTIL(load(&p->all) >= 2 + (unsigned)i);
         CHECK_EQ(load(&p->all), 2 + (unsigned)i);
     }
-    CHECK_EQ(close(spare[LATE]), 0);
-    for (int i = 0; i < LATE; i++)
-        CHECK_EQ(close(raw[i]), 0);
+    weft_serve_stats now;
+    weft_serve_stats_read(&p->stats, &now);
+    CHECK(now.starved > 0);
+    end_shortage(&s);
     return weft_close(first);
+}
+
+/* The last descriptors come when nobody accepts any more. */
+static int is_stopped_while_short(struct party *p, weft_nursery *n)
+{
+    struct shortage s;
+    weft_fd first = dial(p);
+    int rc;
+    CHECK_EQ(ask(first, '?'), 'k');
+    run_short(&s, p);
+    CHECK_EQ(weft_sleep(WEFT_MSEC(50)), 0);
+    weft_nursery_cancel(n, 0, NULL);
+    WEFT_SHIELD(rc, WEFT_SEC(20))
+        hear_the_end(first);
+    CHECK_EQ(rc, 0);
+    for (int i = 0; i < LATE; i++)
+        CHECK_EQ(close(s.spare[i]), 0);
+    end_shortage(&s);
+    return 0;
 }
 
 static void run_out(void *arg)
@@ -804,14 +851,81 @@ static void run_out(void *arg)
     hold(arg);
 }
 
-TEST_PLAIN(without_descriptors_connections_wait_on_all_workers)
+static void run_out_in_each_way(int (*body)(struct party *, weft_nursery *))
 {
     if (valgrind_is_watching())
         SKIP("Valgrind makes the call and then closes its descriptor");
-    for (enum way way = BY_ONE; way <= BY_ALL; way++) {
-        struct party p = {.way = way, .body = runs_out};
-        must_run_in_process(run_out, &p);
+    for (unsigned workers = 1; workers <= 2; workers++)
+        for (enum way way = BY_ONE; way <= BY_ALL; way++) {
+            struct party p = {.way = way,
+                              .workers = workers,
+                              .body = body,
+                              .opts = {.linger = WEFT_MSEC(5)}};
+            must_run_in_process(run_out, &p);
+        }
+}
+
+TEST_PLAIN(without_descriptors_connections_wait_on_all_workers)
+{
+    run_out_in_each_way(runs_out);
+}
+
+TEST_PLAIN(a_server_that_waits_for_a_descriptor_can_be_stopped)
+{
+    run_out_in_each_way(is_stopped_while_short);
+}
+
+/* ---- the listeners of the others ---------------------------------------- */
+
+#if defined(__linux__)
+enum { BACKLOG = 7 };
+
+static unsigned count_listeners(void)
+{
+    unsigned found = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        struct tcp_info info = {0};
+        int listens = 0;
+        socklen_t len = sizeof listens;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 ||
+            !listens)
+            continue;
+        len = sizeof info;
+        CHECK_EQ(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+        CHECK_EQ(info.tcpi_sacked, BACKLOG);
+        found++;
     }
+    return found;
+}
+
+static int looks_at_listeners(struct party *p, weft_nursery *n)
+{
+    (void)p, (void)n;
+    UNTIL(count_listeners() == weft_workers());
+    return 0;
+}
+
+static int serve_with_backlog(void *where)
+{
+    const weft_listen_opts o = {
+        .reuse_port = true, .backlog = BACKLOG, .v6_only = where != NULL};
+    struct party p = {.body = looks_at_listeners};
+    int err = weft_listen(&p.listener, where ? where : "127.0.0.1:0", &o);
+    if (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT) return 0;
+    CHECK_EQ(err, 0);
+    return party(&p);
+}
+#endif
+
+TEST_PLAIN(the_listeners_of_the_other_workers_have_the_backlog_of_the_first)
+{
+#if defined(__linux__)
+    const weft_run_opts o = {.workers = 3};
+    CHECK_EQ(weft_run(serve_with_backlog, NULL, &o), 0);
+    CHECK_EQ(weft_run(serve_with_backlog, (char[]){"[::1]:0"}, &o), 0);
+#else
+    SKIP("there is only one listener");
+#endif
 }
 
 /* ---- without memory ----------------------------------------------------- */

@@ -17,7 +17,7 @@ make -s examples bench-programs >/dev/null || exit 1
 examples=build/examples
 bench=$(dirname "$(readlink -f $examples/http_server)")/../bench
 scratch=$(mktemp -d) || exit 1
-passed=0 failed=0 skipped=0 ours='' workers=1 where=''
+passed=0 failed=0 skipped=0 ours='' workers=1 where='' target=''
 
 end_all() {
     for p in $ours; do
@@ -66,7 +66,7 @@ start() { # PROGRAM [DESCRIPTORS]: sets server, address and log
     : >"$log"
     (
         ulimit -n "${2:-4096}" 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-        exec "$examples/$1" 127.0.0.1:0 $workers
+        exec "$examples/$1" 127.0.0.1:0 "${target:-$workers}"
     ) 2>>"$log" >&2 &
     server=$!
     ours="$ours $server"
@@ -291,6 +291,28 @@ few_descriptors() {
     stops_well 'it ends with 0' 3
 }
 
+# --- tcp_proxy, in front of http_server
+proxy() {
+    local behind before result out=$scratch/proxy.out
+    start http_server
+    behind=$server
+    target=$address
+    start tcp_proxy
+    target=''
+    before=$(descriptors "$server")
+    check 'tcp_proxy carries a request' 'no answer' answers
+    "$bench/load" http "$address" --conns 64 --churn --seconds 1 >"$out" 2>&1
+    result=$?
+    check 'tcp_proxy carries 64 connections that come and go' "$(cat "$out")" \
+        test $result = 0
+    start_holding 50 $'GET / HTTP/1.1\r\nHo'
+    kill_9 "$holder"
+    keeps_descriptors 'descriptors come back to tcp_proxy' "$before"
+    kill_9 "$behind"
+    check 'tcp_proxy outlives its target' 'it does not' alive "$server"
+    stops_well 'tcp_proxy ends with 0' 3
+}
+
 if command -v wrk >/dev/null; then
     heavy_load
 else
@@ -307,6 +329,7 @@ drain 20 'SIGTERM with a full backlog loses no request' --backlog
 idle_stop
 port_in_use
 few_descriptors
+proxy
 
 workers=2 where='2 workers: ' seconds=1
 dying_clients

@@ -16,7 +16,7 @@ export QUICK
 # The servers' benchmarks come last: churn leaves ports behind that keep the
 # kernel busy a minute later.
 order='switch yield spawn structured pingpong chan select mutex threads timer
-       skynet sleepers memory offload workers udp http echo'
+       skynet sleepers memory offload workers udp proxy http echo'
 
 BENCH_JSON=$out/bench.json
 export BENCH_JSON
