@@ -13,7 +13,8 @@
 enum wf_fd_kind {
     WF_FD_NONE = 0, /* nothing here, or not any more */
     WF_FD_STREAM,   /* TCP: a short read means that it is empty */
-    WF_FD_LOCAL,    /* Unix streams, where it may mean a passed descriptor */
+    WF_FD_UNIX,     /* Unix streams, where it may mean a passed descriptor */
+    WF_FD_PACKET,   /* and packets, where it means nothing: drained to EAGAIN */
     WF_FD_DATAGRAM, /* other sockets: drained to EAGAIN, many may wait */
     WF_FD_LISTENER, /* many may wait */
     WF_FD_PIPE,     /* pipes, terminals, devices: drained to EAGAIN */
@@ -29,7 +30,7 @@ struct wf_fd { /* one cache line */
     uint8_t kind;
     uint8_t ready; /* WF_IN, WF_OUT, WF_HUP, as far as is known */
     bool registered;
-    bool local;                   /* a listener of Unix sockets */
+    uint8_t accepts;              /* a listener: their kind */
     uint32_t close_later : 1;     /* by the last of those who hold the number: */
     uint32_t held : 31;           /* calls that use it on other threads */
     int later; /* of datagrams: the error of the next batch, or 0 */

@@ -50,6 +50,25 @@ bool wf_fd_is_local(int fd)
     return at.ss_family == AF_UNIX;
 }
 
+/* Of a connection, or of those that a listener takes. */
+static int kind_of_conn(int fd, int type)
+{
+    return type == SOCK_SEQPACKET ? WF_FD_PACKET
+           : wf_fd_is_local(fd)   ? WF_FD_UNIX
+                                  : WF_FD_STREAM;
+}
+
+static int kind_of_socket(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+    int err = wf_os_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+    if (err < 0) return err;
+    return type == SOCK_STREAM || type == SOCK_SEQPACKET
+               ? kind_of_conn(fd, type)
+               : WF_FD_DATAGRAM;
+}
+
 static int kind_of(int fd)
 {
     struct stat st;
@@ -59,15 +78,10 @@ static int kind_of(int fd)
         return WF_FD_FILE;
     if (!S_ISSOCK(st.st_mode)) return WF_FD_PIPE;
 
-    int value = 0;
-    socklen_t len = sizeof value;
-    err = wf_os_getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &len);
-    if (err < 0) return err;
-    if (value != SOCK_STREAM && value != SOCK_SEQPACKET) return WF_FD_DATAGRAM;
-    bool local = value == SOCK_SEQPACKET || wf_fd_is_local(fd);
+    int kind = kind_of_socket(fd);
+    if (kind < 0 || kind == WF_FD_DATAGRAM) return kind;
     int listening = wf_os_is_listening(fd);
-    if (listening < 0) return listening;
-    return listening ? WF_FD_LISTENER : local ? WF_FD_LOCAL : WF_FD_STREAM;
+    return listening < 0 ? listening : listening ? WF_FD_LISTENER : kind;
 }
 
 static int set_nonblocking(int fd)
@@ -79,13 +93,15 @@ static int set_nonblocking(int fd)
 
 static int adopt(int fd, int kind, weft_fd *ret_fd)
 {
+    int accepts = kind == WF_FD_LISTENER ? kind_of_socket(fd) : WF_FD_NONE;
+    if (accepts < 0) return accepts;
     int err = wf_fd_open(fd, (enum wf_fd_kind)kind, ret_fd);
     if (err < 0) return err;
     /* It may hold something already. */
     struct wf_fd *e = wf_fd_of(*ret_fd);
     WF_ASSERT(e);
     e->ready = WF_IN | WF_OUT;
-    e->local = kind == WF_FD_LISTENER && wf_fd_is_local(fd);
+    e->accepts = (uint8_t)accepts;
     return 0;
 }
 
@@ -217,14 +233,25 @@ static ssize_t read_shared(const struct wf_fd *e, void *buf, size_t len)
     return n < 0 ? n : wf_os_read(e->number, buf, len);
 }
 
+/* *ret_short: if these are less than asked for there are no more. */
+static ssize_t receive(const struct wf_fd *e, void *buf, size_t len,
+                       bool *ret_short)
+{
+    *ret_short = e->kind == WF_FD_STREAM;
+    if (e->kind == WF_FD_UNIX)
+        return wf_os_recv_unix(e->number, buf, len, ret_short);
+    return is_socket(e)              ? wf_os_recv(e->number, buf, len, 0)
+           : e->kind == WF_FD_SHARED ? read_shared(e, buf, len)
+                                     : wf_os_read(e->number, buf, len);
+}
+
 static ssize_t try_read(struct wf_fd *e, void *buf, size_t len)
 {
-    ssize_t n = is_socket(e)              ? wf_os_recv(e->number, buf, len, 0)
-                : e->kind == WF_FD_SHARED ? read_shared(e, buf, len)
-                                          : wf_os_read(e->number, buf, len);
+    bool short_is_all;
+    ssize_t n = receive(e, buf, len, &short_is_all);
     if (n == -EAGAIN)
         e->ready &= (uint8_t)~WF_IN;
-    else if (n > 0 && (size_t)n < len && e->kind == WF_FD_STREAM &&
+    else if (n > 0 && (size_t)n < len && short_is_all &&
              !(e->ready & (WF_HUP | WF_PRI)))
         e->ready &= (uint8_t)~WF_IN;
     return n;

@@ -27,9 +27,11 @@ static int no_run(const char *call)
 static enum wf_fd_kind kind_of(int family, int type)
 {
     type &= ~WF_SOCK_FLAGS;
-    if (type == SOCK_SEQPACKET) return WF_FD_LOCAL;
+    if (type == SOCK_SEQPACKET) return WF_FD_PACKET;
     if (type != SOCK_STREAM) return WF_FD_DATAGRAM;
-    return family == AF_INET || family == AF_INET6 ? WF_FD_STREAM : WF_FD_LOCAL;
+    return family == AF_INET || family == AF_INET6 ? WF_FD_STREAM
+           : family == AF_UNIX                     ? WF_FD_UNIX
+                                                   : WF_FD_PACKET;
 }
 
 int weft_socket(int family, int type, int protocol, weft_fd *ret_fd)
@@ -76,7 +78,7 @@ int weft_listen_on(weft_fd fd, int backlog)
     int err = wf_os_listen(e->number, backlog);
     if (err < 0 || e->kind == WF_FD_LISTENER) return err;
     wf_fd_unregister(e);
-    e->local = e->kind != WF_FD_STREAM;
+    e->accepts = e->kind;
     e->kind = WF_FD_LISTENER;
     e->ready = 0;
     return 0;
@@ -119,7 +121,7 @@ static int take(struct wf_fd *e, weft_fd *ret_conn, struct sockaddr *sa,
     /* One event, one connection: the next event comes if there are more. */
     e->ready &= (uint8_t)~WF_IN;
     if (conn < 0) return conn;
-    int err = wf_fd_open(conn, e->local ? WF_FD_LOCAL : WF_FD_STREAM, ret_conn);
+    int err = wf_fd_open(conn, (enum wf_fd_kind)e->accepts, ret_conn);
     if (err < 0) wf_os_close(conn);
     return err;
 }
@@ -177,7 +179,7 @@ int weft_connect(weft_fd fd, const struct sockaddr *sa, socklen_t len)
     /* It had a name, and was taken for a listener when it was adopted. */
     if (e->kind == WF_FD_LISTENER && (err == 0 || err == -EINPROGRESS)) {
         wf_fd_unregister(e);
-        e->kind = e->local ? WF_FD_LOCAL : WF_FD_STREAM;
+        e->kind = e->accepts;
         e->ready = WF_IN | WF_OUT;
     }
     /* A Unix listener whose backlog is full says EAGAIN (or refuses, on BSD)

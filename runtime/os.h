@@ -225,6 +225,14 @@ static inline ssize_t wf_os_recv(int fd, void *buf, size_t len, int flags)
     len = wf_hostile_cut(WF_CALL_RECV, len);
     WF_OS_CALL(WF_CALL_RECV, recv(fd, buf, len, flags));
 }
+/* Of a Unix stream. *ret_short: it was short because there was no more, and not
+ * because of a descriptor or of another sender's credentials. */
+static inline ssize_t wf_os_recv_unix(int fd, void *buf, size_t len,
+                                      bool *ret_short)
+{
+    len = wf_hostile_cut(WF_CALL_RECV, len);
+    WF_OS_CALL(WF_CALL_RECV, wf_sys_recv_unix(fd, buf, len, ret_short));
+}
 static inline ssize_t wf_os_send(int fd, const void *buf, size_t len, int flags)
 {
     len = wf_hostile_cut(WF_CALL_SEND, len);

@@ -118,6 +118,16 @@ static inline ssize_t wf_sys_recvmsg(int fd, struct msghdr *m, int flags)
 {
     return recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC);
 }
+/* What would have come with the octets, had there been room for it, is told. */
+static inline ssize_t wf_sys_recv_unix(int fd, void *buf, size_t len,
+                                       bool *ret_short)
+{
+    struct iovec one = {buf, len};
+    struct msghdr m = {.msg_iov = &one, .msg_iovlen = 1};
+    ssize_t n = recvmsg(fd, &m, 0);
+    *ret_short = n >= 0 && !(m.msg_flags & MSG_CTRUNC);
+    return n;
+}
 /* Who is at the other end of a Unix socket. */
 static inline int wf_sys_getpeereid(int fd, uid_t *ret_uid, gid_t *ret_gid,
                                     pid_t *ret_pid)

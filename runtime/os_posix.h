@@ -112,6 +112,13 @@ static inline int wf_sys_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
     return wf_sys_send_each(fd, v, count, flags, ret_later);
 }
 
+/* It is not known. */
+static inline ssize_t wf_sys_recv_unix(int fd, void *buf, size_t len,
+                                       bool *ret_short)
+{
+    *ret_short = false;
+    return recv(fd, buf, len, 0);
+}
 ssize_t wf_sys_recvmsg(int fd, struct msghdr *m, int flags);
 int wf_sys_getpeereid(int fd, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid);
 int wf_sys_reopen(int fd, int flags);

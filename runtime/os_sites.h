@@ -225,6 +225,8 @@ int wf_hostile_thread(pthread_t *ret_thread, size_t stack_bytes,
     WF_SITE_OF(WF_SITE_READ, WF_SITE_TO_READ, wf_os_read, __VA_ARGS__)
 #define wf_os_recv(...)                                                        \
     WF_SITE_OF(WF_SITE_RECV, WF_SITE_TO_READ, wf_os_recv, __VA_ARGS__)
+#define wf_os_recv_unix(...)                                                   \
+    WF_SITE_OF(WF_SITE_RECV, WF_SITE_TO_READ, wf_os_recv_unix, __VA_ARGS__)
 #define wf_os_write(...)                                                       \
     WF_SITE_OF(WF_SITE_WRITE, WF_SITE_TO_WRITE, wf_os_write, __VA_ARGS__)
 #define wf_os_send(...)                                                        \

@@ -191,6 +191,38 @@ TEST(a_plain_read_leaves_no_descriptor_behind)
     close_pair(pair);
 }
 
+/* A read ends at a descriptor, and what is behind that brings no event. */
+static int reads_three_letters(void *arg)
+{
+    const weft_fd *end = arg;
+    char buf[16] = "";
+    for (size_t got = 0; got < 3;) {
+        ssize_t n = weft_read(*end, buf + got, sizeof buf - got);
+        CHECK(n > 0);
+        got += (size_t)n;
+    }
+    CHECK_STR(buf, "abc");
+    return 0;
+}
+
+TEST(what_is_behind_a_descriptor_that_was_not_asked_for_is_read_too)
+{
+    weft_fd pair[2];
+    int rc;
+    open_pair(pair);
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, reads_three_letters, &pair[1]), 0);
+        CHECK_EQ(weft_sleep(1), 0); /* it waits, and knows of nothing */
+        int fd = STDIN_FILENO;
+        for (const char *at = "abc"; *at; at++)
+            CHECK_EQ(weft_unix_send_fds(pair[0], at, 1, &fd, *at != 'c', NULL),
+                     0);
+        rc = weft_sleep(1);
+    }
+    CHECK_EQ(rc, 0);
+    close_pair(pair);
+}
+
 TEST(descriptors_that_nobody_receives_are_closed_with_the_socket)
 {
     weft_fd pair[2];
