@@ -131,7 +131,11 @@ static inline int try_case(const weft_case *c, unsigned flags)
     case WEFT_ON_TIME:
         return c->at <= wf_now ? 0 : -EAGAIN;
     case WEFT_ON_FD:
-        ready = wf_fd_ready(c->fd, c->events, flags & WEFT_SELECT_NOWAIT);
+        /* The kernel is asked each 32nd time at the least: while something else
+         * is always there nobody parks, and the events of a turn come late. */
+        ready = wf_fd_ready(c->fd, c->events,
+                            flags & WEFT_SELECT_NOWAIT ||
+                                weft_here_.credit_ % 32 == 0);
         return ready != 0 ? ready : -EAGAIN;
     case WEFT_ON_EVENT:
         return weft_event_is_set(c->object) ? 0 : -EAGAIN;

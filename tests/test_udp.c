@@ -222,7 +222,7 @@ TEST(others_than_a_dialled_socket_are_not_told)
 TEST(what_cannot_be_sent_is_refused_by_name)
 {
     static char much[66000];
-    char there[WEFT_ADDR_TEXT], words[200];
+    char there[WEFT_ADDR_TEXT], words[WEFT_ADDR_TEXT + 16];
     weft_fd server = udp_here(there), client = udp_to(there);
     weft_addr to = addr_of(there);
     CHECK_EQ(weft_udp_send_to(client, much, sizeof much, NULL), -EMSGSIZE);
