@@ -6,6 +6,7 @@
  * public calls say that with the text.
  */
 #include "addr.h"
+#include "interface.h"
 
 #include <weft/error.h>
 
@@ -60,6 +61,14 @@ const char *wf_host_port_parse(struct wf_host_port *ret, const char *text)
 
 /* ---- IP ----------------------------------------------------------------- */
 
+/* Of a text that may be fine. */
+static const char no_descriptor[] = "no descriptor is free to look it up with";
+
+static int refuse_ip(const char *text, const char *why)
+{
+    return refuse(why == no_descriptor ? -EMFILE : -EINVAL, text, why);
+}
+
 /* All digits are a number, even if there is an interface of that name. */
 static const char *parse_scope(uint32_t *ret, const char *zone, size_t len)
 {
@@ -76,10 +85,9 @@ static const char *parse_scope(uint32_t *ret, const char *zone, size_t len)
     if (len >= sizeof name) return "there is no interface of that name";
     memcpy(name, zone, len);
     name[len] = 0;
-    int kept = errno;
-    *ret = if_nametoindex(name);
-    errno = kept;
-    return *ret ? NULL : "there is no interface of that name";
+    int err = wf_interface(name, ret);
+    if (err == -EMFILE || err == -ENFILE) return no_descriptor;
+    return err < 0 ? "there is no interface of that name" : NULL;
 }
 
 static const char *parse_ipv6(weft_addr *ret, const char *host, size_t len,
@@ -185,7 +193,7 @@ int weft_addr_parse(weft_addr *a, const char *text)
 {
     if (strncmp(text, "unix:", 5) == 0) return parse_unix(a, text);
     const char *why = parse_ip(a, text);
-    return why ? refuse(-EINVAL, text, why) : 0;
+    return why ? refuse_ip(text, why) : 0;
 }
 
 int weft_addr_parse_host(weft_addr *a, const char *host, unsigned port)
@@ -193,7 +201,7 @@ int weft_addr_parse_host(weft_addr *a, const char *host, unsigned port)
     if (port > 65535)
         return refuse(-EINVAL, host, "its port is to be over 65535");
     const char *why = wf_host_parse(a, host, strlen(host), port);
-    return why ? refuse(-EINVAL, host, why) : 0;
+    return why ? refuse_ip(host, why) : 0;
 }
 
 /* ---- taking apart ------------------------------------------------------- */

@@ -9,10 +9,10 @@
 #include "dns_conf.h"
 #include "dns_lines.h"
 #include "dns_wire.h"
+#include "interface.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 
 /* Of a link, by number or by name; 0: it is none. */
@@ -22,7 +22,10 @@ static uint32_t scope_of(const char *text)
     const char *at = text;
     for (; *at >= '0' && *at <= '9' && number <= UINT32_MAX; at++)
         number = number * 10 + (uint64_t)(*at - '0');
-    if (*at) return if_nametoindex(text);
+    if (*at) {
+        unsigned named;
+        return wf_interface(text, &named) == 0 ? named : 0;
+    }
     return number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 

@@ -62,6 +62,7 @@ static int received(weft_mmsg *m, weft_datagram *d, int n)
     for (int i = 0; i < n; i++) {
         d[i].len = m[i].len;
         d[i].addr.len = m[i].msg.msg_namelen;
+        if (d[i].addr.len == 0) d[i].addr.sa.ss_family = AF_UNSPEC;
         d[i].truncated = m[i].msg.msg_flags & MSG_TRUNC;
         wf_udp_take_info(&d[i], &m[i].msg);
     }

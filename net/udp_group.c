@@ -9,8 +9,9 @@
 #include <weft/socket.h>
 
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <string.h>
+
+#include "interface.h"
 
 /* ---- texts -------------------------------------------------------------- */
 
@@ -29,12 +30,15 @@ static bool read_number(const char *text, unsigned *ret)
 /* NULL: 0, which is for the kernel to choose. */
 static int find_interface(const char *text, unsigned *ret)
 {
+    int err = 0;
     *ret = 0;
     if (!text) return 0;
-    if (!read_number(text, ret)) *ret = if_nametoindex(text);
-    if (*ret > 0) return 0;
-    return weft_fail_at(-ENODEV, NULL, 0,
-                        "udp: there is no interface \"%.60s\"", text);
+    if (!read_number(text, ret))
+        err = wf_interface(text, ret);
+    else if (*ret == 0)
+        err = -ENODEV;
+    if (err == 0) return 0;
+    return weft_fail_at(err, NULL, 0, "udp: interface \"%.60s\"", text);
 }
 
 static int read_address(const char *text, struct sockaddr_storage *ret)
@@ -141,6 +145,7 @@ static int set_octet(weft_fd s, int name, unsigned value)
     return weft_setsockopt(s, IPPROTO_IP, name, &octet, sizeof octet);
 }
 
+/* Of a number that no interface has, Linux says -EADDRNOTAVAIL here alone. */
 static int set_v4(weft_fd s, unsigned hops, bool loop, unsigned interface)
 {
     int err = set_octet(s, IP_MULTICAST_TTL, hops);
@@ -150,7 +155,8 @@ static int set_v4(weft_fd s, unsigned hops, bool loop, unsigned interface)
 #else
     struct ip_mreqn by = {.imr_ifindex = (int)interface};
     if (err < 0) return err;
-    return weft_setsockopt(s, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by);
+    err = weft_setsockopt(s, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by);
+    return err == -EADDRNOTAVAIL ? -ENODEV : err;
 #endif
 }
 

@@ -82,6 +82,12 @@ static bool is_group_v4(const struct in_addr *a)
     return IN_MULTICAST(ntohl(a->s_addr)) || a->s_addr == INADDR_BROADCAST;
 }
 
+/* Of RFC 3927: good on one link alone, as groups are. */
+static bool is_of_link_v4(const struct in_addr *a)
+{
+    return ntohl(a->s_addr) >> 16 == 0xa9fe;
+}
+
 static bool is_group_v6(const struct in6_addr *a)
 {
     struct in_addr v4;
@@ -228,8 +234,8 @@ size_t wf_udp_put_info(const weft_datagram *d, struct wf_udp_info *ret)
         const struct in_addr *own =
             &((const struct sockaddr_in *)from)->sin_addr;
         const struct in_addr *at = &((const struct sockaddr_in *)to)->sin_addr;
-        bool group = d->addr.len > 0 && is_group_v4(at);
-        return put_v4(ret, says ? own : NULL, group ? d->interface : 0);
+        bool near = d->addr.len > 0 && (is_group_v4(at) || is_of_link_v4(at));
+        return put_v4(ret, says ? own : NULL, near ? d->interface : 0);
     }
     const struct in6_addr *own =
         &((const struct sockaddr_in6 *)from)->sin6_addr;

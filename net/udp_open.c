@@ -36,10 +36,10 @@ int weft_udp_tell_local(weft_fd s)
 
 static int parse(weft_addr *ret, const char *text)
 {
-    if (strncmp(text, "tcp://", 6) == 0)
+    const char *bare = strncmp(text, "udp://", 6) == 0 ? text + 6 : text;
+    if (strncmp(bare, "tcp://", 6) == 0)
         return weft_fail_at(-EINVAL, NULL, 0, "udp: %.60s is of TCP", text);
-    bool prefixed = strncmp(text, "udp://", 6) == 0;
-    int err = weft_addr_parse(ret, prefixed ? text + 6 : text);
+    int err = weft_addr_parse(ret, bare);
     if (err == 0 && ret->sa.ss_family != AF_INET &&
         ret->sa.ss_family != AF_INET6)
         return weft_fail_at(-EAFNOSUPPORT, NULL, 0,

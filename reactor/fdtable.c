@@ -56,7 +56,7 @@ void wf_fdtable_open(struct wf_fdtable *t, struct wf_fd *e,
     int number = e->number;
     uint32_t held = e->held; /* of an opening that was ended elsewhere */
     *e = (struct wf_fd){.number = number,
-                        .held = held & INT32_MAX,
+                        .held = held & (UINT32_MAX >> 2),
                         .generation = next_generation(),
                         .kind = (uint8_t)kind};
     t->open++;

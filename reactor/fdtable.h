@@ -32,7 +32,8 @@ struct wf_fd { /* one cache line */
     bool registered;
     uint8_t accepts;              /* a listener: their kind */
     uint32_t close_later : 1;     /* by the last of those who hold the number: */
-    uint32_t held : 31;           /* calls that use it on other threads */
+    uint32_t connected : 1;       /* of datagrams: ICMP is told of it, once */
+    uint32_t held : 30;           /* calls that use it on other threads */
     int later; /* of datagrams: the error of the next batch, or 0 */
     weft_waitq_ readers, writers; /* a waiter's n_: the events it
                                      wants; item_: its ticket */

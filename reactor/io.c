@@ -69,6 +69,13 @@ static int kind_of_socket(int fd)
                : WF_FD_DATAGRAM;
 }
 
+static bool has_peer(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    return wf_os_getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
 static int kind_of(int fd)
 {
     struct stat st;
@@ -102,6 +109,7 @@ static int adopt(int fd, int kind, weft_fd *ret_fd)
     WF_ASSERT(e);
     e->ready = WF_IN | WF_OUT;
     e->accepts = (uint8_t)accepts;
+    e->connected = kind == WF_FD_DATAGRAM && has_peer(fd);
     return 0;
 }
 

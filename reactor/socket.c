@@ -176,6 +176,7 @@ int weft_connect(weft_fd fd, const struct sockaddr *sa, socklen_t len)
     struct wf_fd *e = wf_fd_of(fd);
     if (!e) return -EBADF;
     err = wf_os_connect(e->number, sa, len);
+    if (err == 0) e->connected = sa->sa_family != AF_UNSPEC;
     /* It had a name, and was taken for a listener when it was adopted. */
     if (e->kind == WF_FD_LISTENER && (err == 0 || err == -EINPROGRESS)) {
         wf_fd_unregister(e);

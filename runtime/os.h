@@ -254,9 +254,10 @@ static inline int wf_os_recvmmsg(int fd, struct wf_mmsg *v, unsigned count,
     WF_OS_CALL(WF_CALL_RECV, wf_sys_recvmmsg(fd, v, count, flags, ret_later));
 }
 static inline int wf_os_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
-                                 int flags, int *ret_later)
+                                 int flags, bool connected, int *ret_later)
 {
-    WF_OS_CALL(WF_CALL_SEND, wf_sys_sendmmsg(fd, v, count, flags, ret_later));
+    WF_OS_CALL(WF_CALL_SEND,
+               wf_sys_sendmmsg(fd, v, count, flags, connected, ret_later));
 }
 /* Between a descriptor and a pipe: into it, and out of it. */
 static inline ssize_t wf_os_splice_in(int from, int pipe_end, size_t len)

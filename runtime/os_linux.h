@@ -104,11 +104,9 @@ static inline int wf_sys_recvmmsg(int fd, struct wf_mmsg *v, unsigned count,
                     (wf_sys_flags)flags, NULL);
 }
 static inline int wf_sys_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
-                                  int flags, int *ret_later)
+                                  int flags, bool connected, int *ret_later)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (!v[i].msg.msg_name)
-            return wf_sys_send_each(fd, v, count, flags, ret_later);
+    if (connected) return wf_sys_send_each(fd, v, count, flags, ret_later);
     return sendmmsg(fd, (struct mmsghdr *)(void *)v, count,
                     (wf_sys_flags)flags);
 }

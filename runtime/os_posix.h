@@ -107,8 +107,9 @@ static inline int wf_sys_recvmmsg(int fd, struct wf_mmsg *v, unsigned count,
     return wf_sys_recv_each(fd, v, count, flags, ret_later);
 }
 static inline int wf_sys_sendmmsg(int fd, struct wf_mmsg *v, unsigned count,
-                                  int flags, int *ret_later)
+                                  int flags, bool connected, int *ret_later)
 {
+    (void)connected;
     return wf_sys_send_each(fd, v, count, flags, ret_later);
 }
 

@@ -100,6 +100,21 @@ static int all_are_lent(const struct weft_cpool_in_ *in, const char *file,
                         e->name);
 }
 
+static int wait_for_place(struct weft_cpool_in_ *in)
+{
+    int err = weft_pass_(); /* the limit may be none at all */
+    if (err < 0) return err;
+    if (in->closed) return -ESHUTDOWN; /* by who ran meanwhile */
+    if (in->places > 0) {
+        in->places--;
+        return 0;
+    }
+    in->waiting++;
+    err = wf_waitq_park(&in->waiters, &for_a_connection, in);
+    if (err == 0) in->granted--;
+    return err;
+}
+
 static int take_place(struct weft_cpool_in_ *in, const char *file, int line)
 {
     if (in->places > 0) {
@@ -111,13 +126,7 @@ static int take_place(struct weft_cpool_in_ *in, const char *file, int line)
     weft_scope_init(&limit);
     int err = weft_scope_begin_after(&limit, most, WEFT_FAIL);
     WF_ASSERT(err == 0); /* it is new, and we are in a fiber */
-    err = weft_pass_();  /* the limit may be none at all */
-    if (err == 0) {
-        in->waiting++;
-        err = wf_waitq_park(&in->waiters, &for_a_connection, in);
-        if (err == 0) in->granted--;
-    }
-    err = weft_scope_end(&limit, err);
+    err = weft_scope_end(&limit, wait_for_place(in));
     if (err != -ETIMEDOUT) return err;
     in->stats.timeouts++;
     return all_are_lent(in, file, line);
@@ -148,7 +157,7 @@ static int get(struct weft_cpool_in_ *in, void **ret_conn, const char *file,
     struct wf_cpool_entry *e = NULL;
     int err = take_place(in, file, line);
     if (err < 0) return err;
-    err = in->closed ? -ESHUTDOWN : wf_cpool_find_conn(in, &e);
+    err = wf_cpool_find_conn(in, &e);
     if (err == 0 && in->closed) { /* while it was being opened */
         wf_cpool_end_conn(in, e);
         err = -ESHUTDOWN;
@@ -200,7 +209,7 @@ static void put(struct weft_cpool_in_ *in, struct wf_cpool_entry *e,
     wf_table_remove(&in->lent_table, &e->link);
     wf_cpool_take_out(&in->lent, e);
     e->returning = false;
-    if (keep && !in->closed)
+    if (keep && !in->closed && !is_surplus(in)) /* again: reset may park */
         wf_cpool_make_idle(in, e);
     else
         wf_cpool_end_conn(in, e);

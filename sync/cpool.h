@@ -78,14 +78,13 @@ int wf_cpool_open_conn(struct weft_cpool_in_ *in,
 void wf_cpool_end_conn(struct weft_cpool_in_ *in, struct wf_cpool_entry *e);
 bool wf_cpool_reset_conn(struct weft_cpool_in_ *in, struct wf_cpool_entry *e);
 
-/* The latest that was idle and is good, or a new one. Parks. */
+/* The latest that was idle and is good, or a new one; -ESHUTDOWN: the pool is
+ * closed. Parks. */
 int wf_cpool_find_conn(struct weft_cpool_in_ *in,
                        struct wf_cpool_entry **ret_entry);
 
 bool wf_cpool_is_too_old(const struct weft_cpool_in_ *in,
                          const struct wf_cpool_entry *e, weft_time now);
-bool wf_cpool_was_idle_too_long(const struct weft_cpool_in_ *in,
-                                const struct wf_cpool_entry *e, weft_time now);
 
 /* ---- cpool_keeper.c ----------------------------------------------------- */
 

@@ -79,35 +79,37 @@ static bool was_idle_for(const struct wf_cpool_entry *e, weft_time most,
     return now - e->idle_since >= most;
 }
 
-bool wf_cpool_was_idle_too_long(const struct weft_cpool_in_ *in,
-                                const struct wf_cpool_entry *e, weft_time now)
+/* Without e there are enough: those that are kept ready do not grow stale. */
+static bool is_stale(const struct weft_cpool_in_ *in,
+                     const struct wf_cpool_entry *e, weft_time now)
 {
-    return in->opts.max_idle > 0 && was_idle_for(e, in->opts.max_idle, now);
+    return in->opts.max_idle > 0 && in->idle.count >= in->opts.min_idle &&
+           was_idle_for(e, in->opts.max_idle, now);
 }
 
-/* 0: it is good. Else it has been closed: 1; or -ECANCELED, and there is no
- * point in looking at another. */
+/* 0: e, which is not among the idle any more, is good. Else it has been closed:
+ * 1; or -ECANCELED: the caller is, and would find all others dead too. */
 static int look_at(struct weft_cpool_in_ *in, struct wf_cpool_entry *e)
 {
     weft_time now = weft_now();
     int rc = 0;
-    bool good = !wf_cpool_is_too_old(in, e, now) &&
-                !wf_cpool_was_idle_too_long(in, e, now);
+    bool good = !wf_cpool_is_too_old(in, e, now) && !is_stale(in, e, now);
     if (good && in->opts.ping && was_idle_for(e, in->opts.ping_after, now)) {
         rc = in->opts.ping(e->conn, in->opts.user);
         good = rc >= 0;
         if (!good) in->stats.ping_failures++;
     }
     if (good) return 0;
+    bool cut_off = rc < 0 && wf_self()->cancelled;
     wf_cpool_end_conn(in, e);
-    return rc == -ECANCELED && wf_self()->cancelled ? rc : 1;
+    return cut_off ? -ECANCELED : 1;
 }
 
 int wf_cpool_find_conn(struct weft_cpool_in_ *in,
                        struct wf_cpool_entry **ret_entry)
 {
     struct wf_cpool_entry *e;
-    while ((e = in->idle.first) != NULL) {
+    while (!in->closed && (e = in->idle.first) != NULL) {
         wf_cpool_take_out(&in->idle, e);
         int err = look_at(in, e);
         if (err < 0) return err;
@@ -116,7 +118,7 @@ int wf_cpool_find_conn(struct weft_cpool_in_ *in,
         *ret_entry = e;
         return 0;
     }
-    return wf_cpool_open_conn(in, ret_entry);
+    return in->closed ? -ESHUTDOWN : wf_cpool_open_conn(in, ret_entry);
 }
 
 bool wf_cpool_reset_conn(struct weft_cpool_in_ *in, struct wf_cpool_entry *e)

@@ -9,14 +9,14 @@
 #include "sync/child.h"
 
 /* Behind a shield, for the grace. What it was cut off by is no cancellation
- * that the caller knows of. */
+ * that the caller knows of; and drivers have codes of their own for it. */
 static int tell(int (*fn)(void *conn, void *user), void *conn,
                 const weft_transaction *t, const char *what)
 {
     weft_scope shield;
     wf_cleanup_begin(&shield, t->grace);
     int rc = fn(conn, t->user);
-    bool over = rc == -ECANCELED && shield.cause_;
+    bool over = rc < 0 && shield.cause_;
     wf_cleanup_end(&shield);
     if (!over) return rc < 0 ? rc : 0;
     return weft_fail_at(-ETIMEDOUT, NULL, 0,

@@ -225,6 +225,23 @@ TEST(of_a_commit_that_is_not_answered_nothing_is_known)
     CHECK_EQ(kept, false);
 }
 
+static int commits_by_a_driver(void *conn, void *user)
+{
+    return commits(conn, user) < 0 ? -EIO : 0;
+}
+
+TEST(a_commit_that_was_cut_off_is_not_known_whatever_its_driver_says)
+{
+    bool kept;
+    static const weft_transaction slow = {NULL, commits_by_a_driver, rolls_back,
+                                          NULL, WEFT_SEC(2)};
+    db.takes = WEFT_SEC(9);
+    CHECK_EQ(transact(&slow, (struct work){0}, WEFT_SEC(60), &kept),
+             -ETIMEDOUT);
+    CHECK_STR(said, "wx");
+    CHECK_EQ(kept, false);
+}
+
 TEST(one_on_a_connection_of_ones_own_says_whether_it_can_be_used_again)
 {
     bool usable = false;

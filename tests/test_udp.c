@@ -341,6 +341,8 @@ TEST(what_is_no_address_of_udp_is_refused_in_words)
     weft_fd s = {7, 7};
     CHECK_EQ(weft_udp_bind(&s, "tcp://127.0.0.1:1", NULL), -EINVAL);
     says("is of TCP");
+    CHECK_EQ(weft_udp_bind(&s, "udp://tcp://127.0.0.1:1", NULL), -EINVAL);
+    says("is of TCP");
     CHECK_EQ(weft_udp_dial(&s, "unix:/tmp/x", NULL), -EAFNOSUPPORT);
     says("unix:/tmp/x");
     CHECK_EQ(weft_udp_dial(&s, "127.0.0.1", NULL), -EINVAL);

@@ -7,6 +7,7 @@
 
 #include "cancel_points.h"
 #include "runtime/os.h"
+#include "system.h"
 #include "udp.h"
 
 enum { MANY = 40 }; /* more than a batch */
@@ -187,11 +188,11 @@ TEST(an_error_of_one_message_is_not_told_of_another)
 
 /* Each that went is refused, and each refusal is told, as the only result of
  * one call. */
-static int refusals(weft_fd s, int count)
+static int refusals(weft_fd s, const char *to, int count)
 {
     static weft_datagram out[MANY];
     int sent = 0, refused = 0;
-    write_letters(out, NULL);
+    write_letters(out, to);
     for (int calls = 0; sent < count; calls++) {
         CHECK(calls < 3 * MANY);
         int n = weft_udp_send_many(s, out + sent, (size_t)(count - sent));
@@ -202,19 +203,41 @@ static int refusals(weft_fd s, int count)
     return refused;
 }
 
-TEST(no_refusal_within_a_batch_is_lost)
+static void loses_no_refusal(weft_fd s, const char *to)
 {
-    char there[WEFT_ADDR_TEXT];
     struct letter l;
-    nobody(there);
-    weft_fd s = udp_to(there);
-    int refused = refusals(s, 7);
+    int refused = refusals(s, to, 7);
     for (int i = 0; i < 20; i++) { /* a hostile world says it later */
         settle();
         refused += weft_udp_try_recv(s, letter_room(&l)) == -ECONNREFUSED;
     }
     CHECK_EQ(refused, 7);
     CHECK_EQ(weft_close(s), 0);
+}
+
+TEST(no_refusal_within_a_batch_is_lost)
+{
+    char there[WEFT_ADDR_TEXT];
+    nobody(there);
+    loses_no_refusal(udp_to(there), NULL);
+}
+
+TEST(no_refusal_is_lost_of_those_that_name_the_peer)
+{
+#if defined(__linux__)
+    char there[WEFT_ADDR_TEXT];
+    weft_fd s;
+    nobody(there);
+    loses_no_refusal(udp_to(there), there);
+
+    weft_addr peer = addr_of(there);
+    int fd = system_own(socket(AF_INET, SOCK_DGRAM, 0));
+    CHECK_EQ(connect(fd, (const struct sockaddr *)&peer.sa, peer.len), 0);
+    CHECK_EQ(weft_fd_adopt(fd, &s), 0);
+    loses_no_refusal(s, there);
+#else
+    SKIP("they are refused as a whole: EISCONN");
+#endif
 }
 
 static weft_fd quiet;
@@ -342,6 +365,7 @@ TEST_FIFO(senders_without_room_are_served_in_order)
 TEST_FIFO(a_newcomer_does_not_pass_the_senders_who_wait)
 {
     struct sender s = {.text = "a"};
+    const weft_datagram newcomer = {.buf = s.text, .len = 1};
     char c;
     int rc;
     turns = 0;
@@ -353,6 +377,7 @@ TEST_FIFO(a_newcomer_does_not_pass_the_senders_who_wait)
         settle();
         while (weft_try_read(pair[1], &c, 1) == 1)
             CHECK_EQ(c, '-');
+        CHECK_EQ(weft_udp_try_send(pair[0], &newcomer), -EAGAIN);
         CHECK_EQ(weft_udp_send_to(pair[0], "n", 1, NULL), 0);
         CHECK_EQ(turns, 1);
     }

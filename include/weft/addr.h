@@ -49,7 +49,8 @@ enum {
 /* ---- texts -------------------------------------------------------------- */
 
 /** 0; -EINVAL: not an address; -ENAMETOOLONG: a Unix path of over 107 octets
- *  (macOS, BSD: 103); -ENOTSUP: an abstract address, and this is not Linux. */
+ *  (macOS, BSD: 103); -ENOTSUP: an abstract address, and this is not Linux;
+ *  -EMFILE: no descriptor is free, which it takes to find an interface. */
 WEFT_MUST int weft_addr_parse(weft_addr *a, const char *text);
 
 /** A host without a port: "10.0.0.1", "::1", "fe80::1%eth0"; in no brackets. 0;

@@ -13,9 +13,8 @@
  *
  * A batch that moved something never fails: the count is returned, and what
  * ended it comes with the next call, also if that is an error which the kernel
- * says but once (of a connected socket, told by ICMP). For its sake a batch
- * in which one is without an address is sent by one call for each, also on
- * Linux: leave the addresses away on a connected socket.
+ * says but once (of a connected socket, told by ICMP). For its sake a batch of
+ * a connected socket is sent by one call for each, also on Linux.
  *
  * Any number of fibers may wait on one socket, and are served in order. A call
  * moves 1,024 at the most. What is no socket of datagrams is refused:
@@ -40,7 +39,8 @@ typedef struct weft_mmsg {
 /**
  * Receives those that there are, `count` at the most. msg_namelen, msg_flags
  * and msg_controllen of the received are overwritten, and have to be set again
- * for the next time. `flags` without MSG_DONTWAIT.
+ * for the next time. `flags` without MSG_DONTWAIT; with MSG_ERRQUEUE (Linux)
+ * it does not wait, but returns -EAGAIN.
  *
  * Parks. Returns how many, 0 only if count is 0; -ECANCELED, -EBADF, or the
  * errors of recvmsg(2).
