@@ -88,14 +88,6 @@ static int try_send(struct wf_fd *e, weft_mmsg *v, unsigned count, int flags)
     return after(e, WF_OUT, n, later);
 }
 
-#if defined(MSG_ERRQUEUE)
-enum { OF_ERRORS = MSG_ERRQUEUE };
-#else
-enum { OF_ERRORS = 0 };
-#endif
-
-/* Another queue: that it is empty says nothing of the datagrams, and there is
- * no waiting for it, in the kernel as here. */
 static int look_at_errors(const struct wf_fd *e, weft_mmsg *v, unsigned count,
                           int flags)
 {
@@ -116,7 +108,7 @@ int weft_recvmmsg(weft_fd fd, weft_mmsg *v, unsigned count, int flags)
     if (err < 0) return err;
     struct wf_fd *e = socket_of(fd, "weft_recvmmsg", &err);
     if (!e || count == 0) return err;
-    if (flags & OF_ERRORS) return look_at_errors(e, v, count, flags);
+    if (flags & WF_OF_ERRORS) return look_at_errors(e, v, count, flags);
     for (;;) {
         if (may_have(e)) {
             int n = try_recv(e, v, count, flags);
@@ -132,7 +124,7 @@ int weft_try_recvmmsg(weft_fd fd, weft_mmsg *v, unsigned count, int flags)
     int err;
     struct wf_fd *e = socket_of(fd, "weft_try_recvmmsg", &err);
     if (!e || count == 0) return err;
-    if (flags & OF_ERRORS) return look_at_errors(e, v, count, flags);
+    if (flags & WF_OF_ERRORS) return look_at_errors(e, v, count, flags);
     if (may_have(e)) return try_recv(e, v, count, flags);
     wf_poller_expect(wf_reactor->poller, e->number, WF_IN);
     return -EAGAIN;
@@ -160,6 +152,6 @@ int weft_try_sendmmsg(weft_fd fd, weft_mmsg *v, unsigned count, int flags)
     int err;
     struct wf_fd *e = socket_of(fd, "weft_try_sendmmsg", &err);
     if (!e || count == 0) return err;
-    if (!wf_waitq_empty(&e->writers)) return -EAGAIN; /* it is theirs */
-    return try_send(e, v, count, flags);
+    err = wf_fd_try_turn(e);
+    return err < 0 ? err : try_send(e, v, count, flags);
 }

@@ -5,6 +5,8 @@
 #ifndef WF_REACTOR_HERE_H
 #define WF_REACTOR_HERE_H
 
+#include <sys/socket.h>
+
 #include "reactor/fdtable.h"
 #include "reactor/reactor.h"
 
@@ -38,6 +40,17 @@ int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
  * events that came; the errors of wf_fd_wait, -EBUSY on a stream, where somebody
  * else may be half way through his octets. */
 int wf_fd_wait_turn(weft_fd fd, struct wf_fd *e, uintptr_t *ticket);
+
+/* The same for who does not wait: 0; -EAGAIN, or -EBUSY on a stream. */
+int wf_fd_try_turn(const struct wf_fd *e);
+
+/* Another queue of a socket, Linux's: that it is empty says nothing of what
+ * there is to read, and nobody waits for it. */
+#if defined(MSG_ERRQUEUE)
+enum { WF_OF_ERRORS = MSG_ERRQUEUE };
+#else
+enum { WF_OF_ERRORS = 0 };
+#endif
 
 /* Wakes all who wait on `e` with `result`. */
 void wf_fd_wake_all(struct wf_fd *e, int result);

@@ -392,7 +392,8 @@ ssize_t weft_write(weft_fd fd, const void *buf, size_t len)
 ssize_t weft_try_write(weft_fd fd, const void *buf, size_t len)
 {
     struct wf_fd *e = wf_fd_of(fd);
-    return e ? try_write(e, buf, len) : -EBADF;
+    int err = e ? wf_fd_try_turn(e) : -EBADF;
+    return err < 0 ? err : try_write(e, buf, len);
 }
 
 ssize_t weft_writev(weft_fd fd, const struct iovec *iov, int count)

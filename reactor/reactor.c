@@ -194,6 +194,13 @@ int wf_fd_wait_turn(weft_fd fd, struct wf_fd *e, uintptr_t *ticket)
     return wf_fd_wait(fd, e, WF_OUT, &wf_wait_write, ticket);
 }
 
+int wf_fd_try_turn(const struct wf_fd *e)
+{
+    if (wf_waitq_empty(&e->writers)) return 0;
+    int err = check_alone(e, &e->writers);
+    return err < 0 ? err : -EAGAIN;
+}
+
 int wf_fd_step_in(weft_fd fd, int events, struct weft_waiter_ *w,
                   weft_waitq_ **ret_line)
 {

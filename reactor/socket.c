@@ -278,7 +278,7 @@ int weft_getpeereid(weft_fd fd, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid)
 static ssize_t try_recvmsg(struct wf_fd *e, struct msghdr *msg, int flags)
 {
     ssize_t n = wf_os_recvmsg(e->number, msg, flags | MSG_DONTWAIT);
-    if (n == -EAGAIN) e->ready &= (uint8_t)~WF_IN;
+    if (n == -EAGAIN && !(flags & WF_OF_ERRORS)) e->ready &= (uint8_t)~WF_IN;
     return n;
 }
 
@@ -299,7 +299,8 @@ ssize_t weft_try_recvmsg(weft_fd fd, struct msghdr *msg, int flags)
 ssize_t weft_try_sendmsg(weft_fd fd, const struct msghdr *msg, int flags)
 {
     struct wf_fd *e = wf_fd_of(fd);
-    return e ? try_sendmsg(e, msg, flags) : -EBADF;
+    int err = e ? wf_fd_try_turn(e) : -EBADF;
+    return err < 0 ? err : try_sendmsg(e, msg, flags);
 }
 
 ssize_t weft_recvmsg(weft_fd fd, struct msghdr *msg, int flags)
@@ -310,9 +311,9 @@ ssize_t weft_recvmsg(weft_fd fd, struct msghdr *msg, int flags)
     struct wf_fd *e = wf_fd_of(fd);
     if (!e) return -EBADF;
     for (;;) {
-        if (e->ready & WF_IN || !e->registered) {
+        if (e->ready & WF_IN || !e->registered || flags & WF_OF_ERRORS) {
             ssize_t n = try_recvmsg(e, msg, flags);
-            if (n != -EAGAIN) return n;
+            if (n != -EAGAIN || flags & WF_OF_ERRORS) return n;
         }
         err = wf_fd_wait(fd, e, WF_IN, &wf_wait_read, &ticket);
         if (err < 0) return err;

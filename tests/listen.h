@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backlog.h"
 #include "sockets.h"
 
 static char listen_text[WEFT_ADDR_TEXT];

@@ -294,6 +294,7 @@ TEST(fds_02_a_second_writer_gets_ebusy_and_the_first_is_unaffected)
         CHECK_EQ(weft_spawn(&n, write_much, &first), 0);
         settle();
         CHECK_EQ(weft_write(p[0], buf, 1), -EBUSY);
+        CHECK_EQ(weft_try_write(p[0], buf, 1), -EBUSY);
         CHECK_EQ(weft_write_all(p[0], buf, 1, NULL), -EBUSY);
         CHECK_EQ(weft_wait_ready(p[0], WEFT_WRITABLE), -EBUSY);
         CHECK_EQ(weft_read_exact(p[1], buf, sizeof buf, NULL), 0);

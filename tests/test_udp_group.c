@@ -144,9 +144,10 @@ TEST(how_it_is_sent_to_groups_is_set_together)
     weft_fd s = udp_at(":0", NULL);
     unsigned char octet = 99;
     socklen_t len = sizeof octet;
-    CHECK_EQ(weft_udp_set_multicast(
-                 s, &(weft_udp_multicast){.hops = 5, .no_loop = true}),
-             0);
+    const weft_udp_multicast m = {.hops = 5, .no_loop = true};
+    int err = weft_udp_set_multicast(s, &m);
+    if (err == -ENOPROTOOPT) SKIP("an emulator knows no such options");
+    CHECK_EQ(err, 0);
     CHECK_EQ(weft_getsockopt(s, IPPROTO_IP, IP_MULTICAST_TTL, &octet, &len), 0);
     CHECK_EQ(octet, 5);
     len = sizeof octet;

@@ -97,7 +97,8 @@ WEFT_MUST ssize_t weft_try_read(weft_fd fd, void *buf, size_t len);
 WEFT_PARKS ssize_t weft_write(weft_fd fd, const void *buf, size_t len);
 WEFT_PARKS ssize_t weft_writev(weft_fd fd, const struct iovec *iov, int count);
 
-/** Writes without waiting: -EAGAIN where weft_write would park. */
+/** Writes without waiting: -EAGAIN where weft_write would park, and -EBUSY as
+ *  that. */
 WEFT_MUST ssize_t weft_try_write(weft_fd fd, const void *buf, size_t len);
 
 /**

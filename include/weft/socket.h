@@ -85,8 +85,9 @@ WEFT_MUST int weft_getpeername(weft_fd fd, struct sockaddr *sa, socklen_t *len);
 WEFT_MUST int weft_getpeereid(weft_fd fd, uid_t *ret_uid, gid_t *ret_gid,
                               pid_t *ret_pid);
 
-/** Park; as recvmsg(2) and sendmsg(2). `flags` without MSG_DONTWAIT. What
- *  descriptors come (SCM_RIGHTS) are closed on exec, and the caller's. */
+/** Park; as recvmsg(2) and sendmsg(2). `flags` without MSG_DONTWAIT; with
+ *  MSG_ERRQUEUE (Linux) it does not wait, but returns -EAGAIN. What descriptors
+ *  come (SCM_RIGHTS) are closed on exec, and the caller's. */
 WEFT_PARKS ssize_t weft_recvmsg(weft_fd fd, struct msghdr *msg, int flags);
 WEFT_PARKS ssize_t weft_sendmsg(weft_fd fd, const struct msghdr *msg,
                                 int flags);
