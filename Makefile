@@ -250,11 +250,11 @@ memcases: ## the same under Valgrind, in ORDERS=2 orders
 HOSTILE      = $(patsubst %,$(OUT)/tests/test_%,$(HOSTILE_WORK))
 HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
                chan_workers dial dial_names dns dns_cache dns_forged \
-               dns_records dns_servers dump example_proxy eyeballs \
-               eyeballs_failed file file_cache foreign fork grant_io io \
-               io_close io_edges io_ends listen listen_inherited net outside \
-               pipe poller post process process_without_pidfd random remote \
-               select_fd serve serve_bad serve_limits serve_memory \
+               dns_records dns_servers dns_tcp dns_which dump example_proxy \
+               eyeballs eyeballs_failed file file_cache foreign fork grant_io \
+               io io_close io_edges io_ends listen listen_inherited net \
+               outside pipe poller post process process_without_pidfd random \
+               remote select_fd serve serve_bad serve_limits serve_memory \
                serve_stats serve_stop serve_workers signal splice stream \
                stream_out stream_over stream_over_copy stream_over_out \
                sweep_dial sweep_dial_names sweep_io sweep_net sweep_process \

@@ -10,6 +10,7 @@
 
 #include <weft/blocking.h>
 #include <weft/error.h>
+#include <weft/fiber.h>
 
 #include <string.h>
 
@@ -61,6 +62,8 @@ int weft_getaddrinfo(const char *host, int family,
                      struct sockaddr_storage ret[], size_t max)
 {
     size_t len = strlen(host);
+    int err = weft_checkpoint();
+    if (err < 0) return err;
     if (len == 0 || len >= HOST)
         return weft_fail_at(-EINVAL, NULL, 0, "\"%.60s\" is no host name",
                             host);

@@ -165,14 +165,18 @@ static int begin(struct wf_dialling *d, const char *address,
     d->local.len = 0;
     d->local.sa.ss_family = AF_UNSPEC;
     d->family = d->opts->family;
-    if (!is_family(d->family) || !is_family(d->opts->prefer))
-        return wf_dial_fail(address, -EINVAL,
-                            "there is no family %d, or %d to prefer", d->family,
-                            d->opts->prefer);
     if (d->opts->local && weft_addr_parse(&d->local, d->opts->local) < 0)
         return wf_dial_fail(address, -EINVAL, "\"%.40s\" is nothing to bind to",
                             d->opts->local);
     return 0;
+}
+
+static int check_families(const struct wf_dialling *d)
+{
+    if (is_family(d->family) && is_family(d->opts->prefer)) return 0;
+    return wf_dial_fail(d->address, -EINVAL,
+                        "there is no family %d, or %d to prefer", d->family,
+                        d->opts->prefer);
 }
 
 /* What is bound to the one family connects to no other. */
@@ -245,6 +249,7 @@ int weft_dial_with(weft_fd *ret_conn, const char *address,
     int err = weft_checkpoint();
     if (err < 0) return err;
     err = begin(&d, address, o);
+    if (err == 0) err = check_families(&d);
     return err < 0 ? err : dial_text(&d, ret_conn);
 }
 

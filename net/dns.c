@@ -20,7 +20,8 @@ struct lookup {
     int family;
     weft_addr *ret;
     size_t max;
-    int code; /* of the most telling failure */
+    bool more; /* names may be looked for, behind the one at hand */
+    int code;  /* of the most telling failure */
     char why[WF_DNS_WHY];
 };
 
@@ -80,13 +81,12 @@ static int check_host(const char *host)
     if (strchr(host, ':')) return refuse(host, " and no IPv6 address");
     if (ends_in_number(host, strlen(host)))
         return refuse(host, " and no IPv4 address of four numbers");
-    if (wf_dns_name_check(host) < 0 || !wf_dns_name_is_host(host))
+    if (strchr(host, '\\') || !wf_dns_name_is_host(host))
         return refuse(host, "");
     return 0;
 }
 
-/* Names that no server is to be asked for. */
-static bool never_exists(const char *name)
+bool wf_dns_never_exists(const char *name)
 {
     return wf_dns_name_within(name, "invalid") ||
            wf_dns_name_within(name, "onion");
@@ -143,17 +143,23 @@ static size_t share(size_t six, size_t four, size_t max)
     return six < half ? six : half;
 }
 
+/* A name that is there has no addresses but these: servers are not asked for
+ * those of the other family. */
 static int from_hosts(const struct lookup *l, const weft_file_data *hosts)
 {
     weft_addr six[WEFT_DNS_ADDRS], four[WEFT_DNS_ADDRS];
-    size_t n6 = 0, n4 = 0;
     if (!hosts->data) return 0;
-    if (wants(l, AF_INET6))
-        n6 = wf_hosts_lookup(hosts->data, hosts->len, l->host, AF_INET6, six,
-                             WEFT_DNS_ADDRS);
-    if (wants(l, AF_INET))
-        n4 = wf_hosts_lookup(hosts->data, hosts->len, l->host, AF_INET, four,
-                             WEFT_DNS_ADDRS);
+    size_t n6 = wf_hosts_lookup(hosts->data, hosts->len, l->host, AF_INET6, six,
+                                WEFT_DNS_ADDRS);
+    size_t n4 = wf_hosts_lookup(hosts->data, hosts->len, l->host, AF_INET, four,
+                                WEFT_DNS_ADDRS);
+    if (n6 + n4 == 0) return 0;
+    if (!wants(l, AF_INET6)) n6 = 0;
+    if (!wants(l, AF_INET)) n4 = 0;
+    if (n6 + n4 == 0)
+        return weft_fail_at(-ENODATA, NULL, 0,
+                            "%.60s: addresses of the other family, in hosts",
+                            l->host);
     n6 = share(n6, n4, l->max);
     if (n4 > l->max - n6) n4 = l->max - n6;
     if (n6 > 0) memcpy(l->ret, six, n6 * sizeof *six);
@@ -232,6 +238,33 @@ static int take_sides(struct lookup *l, const char *name, struct side *six,
     return 0;
 }
 
+/* May another name of the list be there, and not in vain? Not while nobody
+ * answers: that would take as long again. */
+static bool may_go_on(const struct side *s)
+{
+    switch (s->code) {
+    case -ENOENT:
+    case -ENODATA:
+    case -EREMOTEIO:
+    case -EBADMSG:
+    case -ELOOP:
+        return true;
+    default:
+        return s->code == 0 && !s->answer; /* was not asked for */
+    }
+}
+
+/* Which name is meant is the same for either family: if this one has addresses
+ * of the other, those behind it in the list are of other hosts. */
+static int ask_other(struct lookup *l, const struct side *asked,
+                     struct side *other)
+{
+    if (!l->more || !may_go_on(asked) || asked->code == -ENOENT) return 0;
+    (void)ask_side(other); /* in other->code */
+    if (!may_go_on(other)) note(l, other->name, other);
+    return other->code == -ECANCELED ? -ECANCELED : 0;
+}
+
 /* How many addresses; 0: none, and why is in *l. */
 static int ask(weft_resolver *r, const struct wf_dns_conf *conf,
                struct lookup *l, const char *name)
@@ -239,26 +272,22 @@ static int ask(weft_resolver *r, const struct wf_dns_conf *conf,
     struct side sides[2] = {
         {.r = r, .name = name, .type = WF_DNS_AAAA, .code = -ENOMEM},
         {.r = r, .name = name, .type = WF_DNS_A, .code = -ENOMEM}};
-    struct side *first = sides;
+    struct side *first = sides, *other;
     size_t n = 2;
     if (!wants(l, AF_INET6) || conf->no_aaaa)
         first++, n--;
     else if (!wants(l, AF_INET))
         n--;
-    if (n == 1) sides[first == sides].code = 0; /* that is not asked for */
+    other = &sides[first == sides];
+    if (n == 1) other->code = 0; /* that is not asked for */
     int err = ask_sides(first, n, conf->single_request);
     int got = err < 0 ? err : take_sides(l, name, &sides[0], &sides[1]);
+    if (got == 0 && l->family != AF_UNSPEC && !conf->no_aaaa)
+        got = ask_other(l, first, other);
+    l->more = l->more && may_go_on(&sides[0]) && may_go_on(&sides[1]);
     for (int i = 0; i < 2; i++)
         wf_dns_put(r, sides[i].answer);
     return got;
-}
-
-/* May another name of the list be there, and not in vain? Not while nobody
- * answers: that would take as long again. */
-static bool may_go_on(int code)
-{
-    return code == -ENOENT || code == -ENODATA || code == -EREMOTEIO ||
-           code == -EBADMSG || code == -ELOOP;
 }
 
 static int from_servers(weft_resolver *r, const struct wf_dns_conf *conf,
@@ -270,11 +299,12 @@ static int from_servers(weft_resolver *r, const struct wf_dns_conf *conf,
         return weft_fail_at(-ENODATA, NULL, 0,
                             "%.60s (AAAA): resolv.conf says no-aaaa", l->host);
     wf_dns_names_init(&names, conf, l->host);
-    while (wf_dns_names_next(&names, name)) {
-        if (never_exists(name)) continue;
+    l->more = !wf_dns_never_exists(l->host);
+    while (l->more && wf_dns_names_next(&names, name)) {
+        if (wf_dns_never_exists(name)) continue;
+        l->more = names.left > 0 || names.last;
         int n = ask(r, conf, l, name);
         if (n != 0) return n;
-        if (!may_go_on(l->code)) break;
     }
     if (l->code == 0)
         return weft_fail_at(-ENOENT, NULL, 0, "%.60s: there is no such name",

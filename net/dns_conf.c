@@ -187,9 +187,10 @@ static void take_option(struct wf_dns_conf *c, struct wf_piece word)
         {"no-reload", &c->no_reload},
     };
     if (take_number(word, "ndots:", 0, WF_DNS_NDOTS_MAX, &c->ndots) ||
-        take_number(word, "timeout:", 1, WF_DNS_TIMEOUT_MAX, &c->timeout) ||
         take_number(word, "attempts:", 1, WF_DNS_ATTEMPTS_MAX, &c->attempts))
         return;
+    if (take_number(word, "timeout:", 1, WF_DNS_TIMEOUT_MAX, &c->timeout))
+        c->timeout_given = true;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (piece_is(word, flags[i].name)) *flags[i].flag = true;
 }

@@ -46,13 +46,14 @@ struct wf_dns_conf {
     bool search_given;   /* by the file or the environment */
     unsigned ndots;      /* 1 */
     unsigned timeout;    /* seconds, 5; at least 1 */
+    bool timeout_given;  /* by the file or the environment */
     unsigned attempts;   /* 2; at least 1 */
     bool rotate;         /* spread queries over the servers */
     bool use_vc;         /* TCP only */
-    bool single_request; /* AAAA after A, not at once */
+    bool single_request; /* A after AAAA, not at once */
     bool no_aaaa;        /* never ask for AAAA */
     bool no_tld_query;   /* a name without a dot is not tried as it is */
-    bool no_reload;      /* do not read the file again when it changes */
+    bool no_reload;      /* the file is not read again */
 };
 
 /*

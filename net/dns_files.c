@@ -75,37 +75,6 @@ static int read_text(const char *path, size_t most, weft_file_data *ret)
     return is_absent(err) ? 0 : err;
 }
 
-/* Does a line of options say how long a try takes? Five seconds, which is what
- * libc takes without, are two servers too long. */
-static bool says_timeout(const char *line, size_t len)
-{
-    static const char word[] = "timeout:";
-    enum { WORD = sizeof word - 1 };
-    for (size_t i = 0; i + WORD <= len; i++) {
-        bool begins = i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t';
-        if (begins && (line[i] == '#' || line[i] == ';')) return false;
-        if (begins && memcmp(line + i, word, WORD) == 0) return true;
-    }
-    return false;
-}
-
-static bool file_says_timeout(const char *text, size_t len)
-{
-    static const char word[] = "options";
-    enum { WORD = sizeof word - 1 };
-    while (len > 0) {
-        const char *end = memchr(text, '\n', len);
-        size_t line = end ? (size_t)(end - text) : len;
-        if (line > WORD && memcmp(text, word, WORD) == 0 &&
-            says_timeout(text + WORD, line - WORD))
-            return true;
-        if (end) line++;
-        text += line;
-        len -= line;
-    }
-    return false;
-}
-
 static void set_search(struct wf_dns_conf *c, const char *text)
 {
     if (*text) {
@@ -128,9 +97,6 @@ static int apply(const weft_resolver *r, struct wf_dns_files *f,
     wf_dns_conf_search(
         c, getenv("LOCALDOMAIN")); /* NOLINT(concurrency-mt-unsafe) */
     wf_dns_conf_options(c, options);
-    if (file_says_timeout(text, len) ||
-        (options && says_timeout(options, strlen(options))))
-        f->timeout = WEFT_SEC(c->timeout);
     if (r->opts.search) set_search(c, r->opts.search);
     if (r->opts.ndots)
         c->ndots = r->opts.ndots < 0 ? 0 : (unsigned)r->opts.ndots;
@@ -201,10 +167,20 @@ static void take_over(weft_resolver *r, struct wf_dns_files *f)
     wf_dns_files_put(old);
 }
 
+/* With `options no-reload` resolv.conf stays as it was; hosts does not. */
+static bool keeps_conf(const weft_resolver *r)
+{
+    return r->files && r->files->conf.no_reload;
+}
+
 static int look(weft_resolver *r)
 {
     struct wf_dns_stamp conf, hosts;
-    int err = stamp(conf_path(r), &conf);
+    int err = 0;
+    if (keeps_conf(r))
+        conf = r->files->conf_stamp;
+    else
+        err = stamp(conf_path(r), &conf);
     if (err == 0) err = stamp(hosts_path(r), &hosts);
     if (err < 0) return err;
     if (r->files && is_same(&conf, &r->files->conf_stamp) &&
@@ -214,7 +190,10 @@ static int look(weft_resolver *r)
     if (!f) return weft_fail_at(-ENOMEM, NULL, 0, "read %.60s", conf_path(r));
     f->conf_stamp = conf;
     f->hosts_stamp = hosts;
-    err = read_conf(r, f);
+    if (keeps_conf(r))
+        f->conf = r->files->conf;
+    else
+        err = read_conf(r, f);
     if (err == 0) err = read_text(hosts_path(r), HOSTS_MOST, &f->hosts);
     if (err < 0) {
         wf_dns_files_put(f);
@@ -226,8 +205,7 @@ static int look(weft_resolver *r)
 
 static bool is_fresh(const weft_resolver *r)
 {
-    return r->files &&
-           (r->files->conf.no_reload || weft_now() - r->looked < LOOK_EVERY);
+    return r->files && weft_now() - r->looked < LOOK_EVERY;
 }
 
 static int look_again(weft_resolver *r)

@@ -122,10 +122,11 @@ static void choose_order(struct query *q)
 
 static weft_time patience(const struct query *q, unsigned round)
 {
-    weft_time said =
-        q->r->opts.timeout > 0 ? q->r->opts.timeout : q->files->timeout;
+    const struct wf_dns_conf *conf = &q->files->conf;
     weft_time servers = (weft_time)q->count;
-    if (said > 0) return said;
+    if (q->r->opts.timeout > 0) return q->r->opts.timeout;
+    /* Five seconds, which is what libc takes without, are too long. */
+    if (conf->timeout_given) return WEFT_SEC(conf->timeout);
     if (q->rounds == 1) return AT_LEAST(FIRST_TRY, ALL_TRIES / servers);
     if (round == 0) return FIRST_TRY;
     weft_time left = ALL_TRIES - servers * FIRST_TRY;
@@ -202,7 +203,8 @@ static void note_failure(struct query *q, const struct wf_dns_try *t, int err)
     else if (err == -EBADMSG)
         note(q, -EBADMSG, t->server, "rubbish: ", t->step ? t->step : "?");
     else
-        note(q, -EHOSTUNREACH, t->server, "no answer: ", weft_strerror(err));
+        note(q, -EHOSTUNREACH, t->server,
+             "no answer: ", err == -EPIPE ? "it hung up" : weft_strerror(err));
 }
 
 /* 1: the answer is in q->reply; 0: the next one may know; negative: nobody need

@@ -5,6 +5,7 @@
 #include "dns_resolver.h"
 
 #include <weft/buffer.h>
+#include <weft/fiber.h>
 #include <weft/random.h>
 
 #include <netinet/in.h>
@@ -37,6 +38,8 @@ static int request(weft_resolver *r, void *arg)
     struct wf_dns_files *f;
     if (wf_dns_name_check(q->name) < 0)
         return weft_fail_at(-EINVAL, NULL, 0, "\"%.60s\" is no name", q->name);
+    if (wf_dns_never_exists(q->name))
+        return no_such(q, -ENOENT, "there is no such name");
     int err = wf_dns_files_get(r, &f);
     if (err < 0) return err;
     err = wf_dns_get(r, q->name, q->type, &a);
@@ -251,6 +254,8 @@ static int reverse(weft_resolver *r, void *arg)
 
 static int with(weft_resolver *r, struct request *q)
 {
+    int err = weft_checkpoint();
+    if (err < 0) return err;
     if (q->max == 0) return no_such(q, -EINVAL, "no room for a record");
     return wf_dns_with(r, request, q);
 }
@@ -292,17 +297,21 @@ int weft_dns_reverse(weft_resolver *r, const weft_addr *a, char *buf,
                      size_t len)
 {
     char name[WF_DNS_NAME];
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&a->sa;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a->sa;
+    weft_addr plain = *a;
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&plain.sa;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&plain.sa;
+    (void)weft_addr_unmap(&plain);
     const void *octets = &in6->sin6_addr;
-    if (a->sa.ss_family == AF_INET) octets = &in->sin_addr;
-    struct reverse v = {.addr = a,
+    if (plain.sa.ss_family == AF_INET) octets = &in->sin_addr;
+    struct reverse v = {.addr = &plain,
                         .request = {.name = name,
                                     .type = WF_DNS_PTR,
                                     .take = take_ptr,
                                     .ret = buf,
                                     .max = len}};
-    int err = wf_dns_name_of_addr(a->sa.ss_family, octets, name);
+    int err = weft_checkpoint();
+    if (err < 0) return err;
+    err = wf_dns_name_of_addr(plain.sa.ss_family, octets, name);
     if (err < 0)
         return weft_fail_at(err, NULL, 0,
                             "reverse lookup: neither IPv4 nor "

@@ -39,7 +39,6 @@ struct wf_dns_files {
     uint32_t generation; /* of the servers; part of what the cache goes by */
     struct wf_dns_stamp conf_stamp, hosts_stamp;
     struct wf_dns_conf conf;
-    weft_time timeout; /* 0: nobody has said */
     struct wf_dns_server servers[WF_DNS_SERVERS];
     weft_file_data hosts;
 };
@@ -96,6 +95,9 @@ int wf_dns_try(void *try);
  * negative, and ret->why if not -ECANCELED. Parks. */
 int wf_dns_query(weft_resolver *r, struct wf_dns_files *f, const char *name,
                  uint16_t type, struct wf_dns_reply *ret);
+
+/* Names that no server is to be asked for (dns.c). */
+bool wf_dns_never_exists(const char *name);
 
 /* What to call a type. */
 const char *wf_dns_type_name(uint16_t type);

@@ -5,6 +5,7 @@
 #include <weft/dns.h>
 
 #include <weft/error.h>
+#include <weft/fiber.h>
 #include <weft/names.h>
 
 #include <netinet/in.h>
@@ -14,6 +15,8 @@ int weft_dns_lookup_system(const char *host, int family, weft_addr ret[],
 {
     struct sockaddr_storage found[WEFT_DNS_ADDRS];
     size_t room = max < WEFT_DNS_ADDRS ? max : WEFT_DNS_ADDRS;
+    int err = weft_checkpoint();
+    if (err < 0) return err;
     if (max == 0)
         return weft_fail_at(-EINVAL, NULL, 0, "%.60s: no room for an address",
                             host);

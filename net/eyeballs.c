@@ -47,8 +47,8 @@ static int ask(struct wf_lookup *l)
     if (o->system_resolver)
         return weft_dns_lookup_system(host, l->family, l->found,
                                       WEFT_DNS_ADDRS);
-    return weft_dns_lookup(o->resolver, host, l->family, l->found,
-                           WEFT_DNS_ADDRS);
+    return weft_dns_lookup(o->resolver ? o->resolver : l->race->resolver, host,
+                           l->family, l->found, WEFT_DNS_ADDRS);
 }
 
 /* What has ended may have given back what another attempt wanted. */
@@ -89,10 +89,13 @@ static void begin_lookup(struct wf_race *r, int family)
     if (!l->over) r->looking++;
 }
 
+/* The system may find another host of that name for the one family alone, such
+ * as one that is in hosts with an address of the other: it is asked once. */
 static void begin_lookups(struct wf_race *r)
 {
-    int first = r->d->opts->prefer ? r->d->opts->prefer : AF_INET6;
-    if (r->d->family != AF_UNSPEC) {
+    const weft_dial_opts *o = r->d->opts;
+    int first = o->prefer ? o->prefer : AF_INET6;
+    if (r->d->family != AF_UNSPEC || (o->system_resolver && !o->lookup)) {
         begin_lookup(r, r->d->family);
         return;
     }
@@ -103,8 +106,8 @@ static void begin_lookups(struct wf_race *r)
 /* False: a hook's mistake. */
 static bool add_found(struct wf_race *r, const struct wf_lookup *l, weft_addr a)
 {
-    if (a.sa.ss_family != l->family || weft_addr_set_port(&a, r->port) < 0)
-        return false;
+    if (l->family != AF_UNSPEC && a.sa.ss_family != l->family) return false;
+    if (weft_addr_set_port(&a, r->port) < 0) return false;
     wf_line_add(&r->line, &a);
     return true;
 }
@@ -278,6 +281,7 @@ static struct wf_race *new_race(const struct wf_dialling *d, const char *host)
     if (!r) return NULL;
     r->d = d;
     r->host = host;
+    r->resolver = NULL;
     r->changed = (weft_event)WEFT_EVENT_INIT;
     r->lookup_count = r->looking = r->live = 0;
     r->begun = 0;
@@ -287,13 +291,24 @@ static struct wf_race *new_race(const struct wf_dialling *d, const char *host)
     return r;
 }
 
+/* What one family learns of the name the other need not ask for again. */
+static int open_resolver(struct wf_race *r)
+{
+    const weft_dial_opts *o = r->d->opts;
+    if (o->lookup || o->system_resolver || o->resolver) return 0;
+    r->resolver = weft_resolver_new(NULL);
+    return r->resolver ? 0 : wf_dial_fail(r->d->address, -ENOMEM, "lookup");
+}
+
 int wf_race_name(const struct wf_dialling *d, const char *host, unsigned port,
                  weft_fd *ret_conn)
 {
     struct wf_race *r = new_race(d, host);
     if (!r) return wf_dial_fail(d->address, -ENOMEM, "lookup");
     r->port = port;
-    int err = race(r, ret_conn);
+    int err = open_resolver(r);
+    if (err == 0) err = race(r, ret_conn);
+    weft_resolver_free(r->resolver);
     weft_buffer_free(r, sizeof *r);
     return err;
 }

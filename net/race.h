@@ -16,7 +16,7 @@
 
 struct wf_lookup {
     struct wf_race *race;
-    int family;
+    int family; /* AF_UNSPEC: both */
     bool over, merged;
     int rc;             /* how many were found, or what went wrong */
     weft_time patience; /* the end of that, for the other family */
@@ -35,6 +35,7 @@ struct wf_race {
     const struct wf_dialling *d;
     const char *host; /* NULL: the addresses were given */
     unsigned port;
+    weft_resolver *resolver; /* for this dial, if it was given none; or NULL */
     weft_nursery nursery;
     weft_event changed;
 

@@ -4,6 +4,7 @@
  * program's own.
  */
 #include <weft/blocking.h>
+#include <weft/dial.h>
 #include <weft/io.h>
 #include <weft/names.h>
 #include <weft/nursery.h>
@@ -75,6 +76,10 @@ int getaddrinfo(const char *host, const char *service,
     }
     if (strcmp(host, "odd") == 0) {
         *ret = node(AF_UNIX, "", NULL);
+        return 0;
+    }
+    if (strcmp(host, "four") == 0 && hints->ai_family != AF_INET6) {
+        *ret = node(AF_INET, "192.0.2.4", NULL);
         return 0;
     }
     *ret = node(AF_INET6, "2001:db8::1",
@@ -188,4 +193,27 @@ TEST_REAL(a_cancelled_lookup_does_not_wait_for_the_system)
     }
     CHECK_EQ(__atomic_load_n(&freed, __ATOMIC_RELAXED), 1);
     CHECK_EQ(close(go_on[0]), 0);
+}
+
+static char dialled[256];
+
+static int note_and_refuse(weft_fd *ret_conn, const weft_addr *to, void *user)
+{
+    char text[WEFT_ADDR_TEXT];
+    (void)ret_conn, (void)user;
+    strcat(strcat(dialled, weft_addr_format(to, text, sizeof text)), " ");
+    return -ECONNREFUSED;
+}
+
+/* Asked for IPv6 alone, it has addresses of another host of that name. */
+TEST(a_dial_by_the_system_asks_it_for_both_families_at_once)
+{
+    const weft_dial_opts o = {.system_resolver = true,
+                              .connect = note_and_refuse};
+    weft_fd conn;
+    CHECK_EQ(weft_dial_with(&conn, "four:80", &o), -ECONNREFUSED);
+    CHECK_STR(dialled, "192.0.2.4:80 ");
+    dialled[0] = 0;
+    CHECK_EQ(weft_dial_with(&conn, "host:80", &o), -ECONNREFUSED);
+    CHECK_STR(dialled, "[2001:db8::1]:80 192.0.2.1:80 ");
 }

@@ -53,7 +53,8 @@ enum { WEFT_DIAL_ADDRS = 64 }; /* no more of one name are tried */
 typedef struct weft_dial_opts {
     weft_resolver *resolver;    /* of this thread; NULL: the system's
                                    files, and no cache */
-    bool system_resolver;       /* getaddrinfo(3) on another thread instead */
+    bool system_resolver;       /* getaddrinfo(3) on another thread instead,
+                                   for both families at once */
     weft_time attempt_delay;    /* from one attempt to the next; 0: 250 ms; at
                                    least 10 ms, at most 2 s (RFC 8305, 5) */
     weft_time resolution_delay; /* of the one family for the other; 0: 50 ms;

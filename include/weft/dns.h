@@ -42,12 +42,15 @@
  *
  * Names. Of letters, digits, - and _. With fewer dots than ndots the domains of
  * the search list are tried first, else after the name itself; a name with a
- * dot at its end is tried as it is. Names outside ASCII are refused: give the
- * A-label form (xn--...). What ends in a number and is no address, such as
- * 127.1 or 0x7f.1, is refused too. localhost and what ends in it are the
- * loopback addresses; names under .invalid and .onion are not asked for and do
- * not exist (RFC 6761, 7686). If a name is an alias its CNAMEs are followed, 16
- * at most.
+ * dot at its end is tried as it is. The first of these that has an address is
+ * the host, whatever family is asked for: the others are other hosts, and their
+ * addresses of the other family are not mixed with its own. So it is with what
+ * is in hosts. Names outside ASCII are refused: give the A-label form
+ * (xn--...). What ends in a number and is no address, such as 127.1 or 0x7f.1,
+ * is refused too. localhost and what ends in it are the loopback addresses;
+ * names under .invalid and .onion are not asked for, with the search list
+ * neither, and do not exist (RFC 6761, 7686). If a name is an alias its CNAMEs
+ * are followed, 16 at most.
  *
  * A lookup takes some 16 KiB of stack.
  *
@@ -142,7 +145,7 @@ enum { WEFT_DNS_ADDRS = 32, WEFT_DNS_NAME = 256 };
  * call takes as long as the slower of the two; who wants the first that comes
  * asks for each in a fiber of its own. Literals (also fe80::1%eth0), localhost
  * and what is in hosts need no server. -EAFNOSUPPORT: no such family. A literal
- * of the other family is -ENODATA.
+ * of the other family is -ENODATA, and a host that has addresses of that alone.
  */
 WEFT_PARKS int weft_dns_lookup(weft_resolver *r, const char *host, int family,
                                weft_addr ret[], size_t max);
@@ -194,9 +197,10 @@ weft_dns_txt(weft_resolver *r, const char *name,
 
 /**
  * The name of an address, of hosts or by a PTR record, without a dot at its end
- * as text with a 0, and returns its length. Who has the address says so, and
- * may lie. -EAFNOSUPPORT: neither IPv4 nor IPv6; -ENAMETOOLONG: `len` is too
- * little, with WEFT_DNS_NAME it never is.
+ * as text with a 0, and returns its length. An IPv4-mapped one is taken for the
+ * IPv4 address in it. Who has the address says so, and may lie. -EAFNOSUPPORT:
+ * neither IPv4 nor IPv6; -ENAMETOOLONG: `len` is too little, with WEFT_DNS_NAME
+ * it never is.
  */
 WEFT_PARKS int weft_dns_reverse(weft_resolver *r, const weft_addr *a, char *buf,
                                 size_t len);
