@@ -35,6 +35,7 @@ struct copy {
     weft_relay *relay;
     weft_fd from, to;
     enum way way;
+    bool told; /* that `from` can be read, and nothing came yet */
     uint64_t left, done;
 };
 
@@ -184,9 +185,10 @@ static ssize_t write_held(struct copy *c)
     weft_relay *r = c->relay;
     size_t len = piece(c, r->held_);
     if (r->buf_) return weft_file_write(c->to, r->buf_ + r->at_, len);
-    int to = weft_fd_number(c->to);
+    int to = wf_fd_to_write(c->to);
     if (to < 0) return to;
-    ssize_t n = c->way == BY_PIPE ? splice_out(to, r->out_ - 1, len) : -EINVAL;
+    ssize_t n =
+        c->way == BY_BUFFER ? -EINVAL : splice_out(to, r->out_ - 1, len);
     if (n == -EAGAIN) return wait_for(c->to, WEFT_WRITABLE);
     if (!is_no_splice(n)) return n;
     c->way = BY_BUFFER;
@@ -199,12 +201,9 @@ static ssize_t read_by_pipe(struct copy *c)
     weft_relay *r = c->relay;
     int from = weft_fd_number(c->from);
     if (from < 0) return from;
-    ssize_t n = has_pipe(r) ? wf_os_splice_in(from, r->in_ - 1, piece(c, PIECE))
-                            : -EINVAL;
-    if (n == -EAGAIN) return wait_for(c->from, WEFT_READABLE);
-    if (!is_no_splice(n)) return n;
-    c->way = BY_BUFFER;
-    return -EAGAIN;
+    empty_buffer(r); /* or it would be what is held */
+    return has_pipe(r) ? wf_os_splice_in(from, r->in_ - 1, piece(c, PIECE))
+                       : -EINVAL;
 }
 
 static ssize_t read_by_buffer(struct copy *c)
@@ -219,6 +218,19 @@ static ssize_t read_by_buffer(struct copy *c)
     if (n != -EAGAIN) return n;
     empty_buffer(r); /* it costs nothing while it waits */
     return wait_for(c->from, WEFT_READABLE);
+}
+
+/* At the urgent mark of TCP a splice has nothing, or is at the end if the peer
+ * has shut, and a read goes on behind it. So neither is believed without one. */
+static ssize_t read_on(struct copy *c)
+{
+    if (c->way == BY_BUFFER) return read_by_buffer(c);
+    ssize_t n = read_by_pipe(c);
+    c->told = n == -EAGAIN && !c->told;
+    if (c->told) return wait_for(c->from, WEFT_READABLE);
+    if (is_no_splice(n)) c->way = BY_BUFFER;
+    bool by_hand = n == 0 || n == -EAGAIN || c->way == BY_BUFFER;
+    return by_hand ? read_by_buffer(c) : n;
 }
 
 /* Nothing is in between: what went is counted, and the file's position. */
@@ -263,7 +275,7 @@ static ssize_t write_step(struct copy *c)
 static ssize_t read_step(struct copy *c)
 {
     if (c->way == FROM_FILE) return send_from_file(c);
-    ssize_t n = c->way == BY_PIPE ? read_by_pipe(c) : read_by_buffer(c);
+    ssize_t n = read_on(c);
     if (n > 0) c->relay->held_ = (size_t)n;
     return n;
 }

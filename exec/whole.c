@@ -211,9 +211,9 @@ static ssize_t send_some(weft_fd to, weft_fd file, int64_t offset, size_t len)
         len = (size_t)(INT64_MAX - offset);
     for (;;) {
         int err = weft_pass_();
-        int in = weft_fd_number(file), out = weft_fd_number(to);
         if (err < 0) return err;
-        if (in < 0 || out < 0) return -EBADF;
+        int in = weft_fd_number(file), out = wf_fd_to_write(to);
+        if (in < 0 || out < 0) return in < 0 ? in : out;
         ssize_t n = is_cached(in, offset, len)
                         ? send_in_place(out, in, offset, len)
                         : send_on_thread(to, file, offset, len);

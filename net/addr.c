@@ -367,9 +367,13 @@ bool weft_addr_equal(const weft_addr *a, const weft_addr *b)
     return weft_addr_compare(a, b) == 0;
 }
 
+/* Folded before it is multiplied as well: a high bit would else go through a
+ * product alone, and another one behind it cancel that, whatever the seed. */
 static uint64_t stir(uint64_t h, uint64_t value)
 {
-    h = (h ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    h ^= value;
+    h = (h ^ h >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    h = (h ^ h >> 29) * UINT64_C(0xd6e8feb86659fd93);
     return h ^ h >> 32;
 }
 

@@ -98,9 +98,12 @@ static bool is_held_back(struct faulty *f, struct way *w)
     const weft_faults *p = &w->plan;
     if (p->delay <= 0 && p->delay_drawn <= 0) return false;
     if (w->due == 0) {
+        weft_time more =
+            p->delay_drawn > 0
+                ? (weft_time)draw(&f->state, (uint64_t)p->delay_drawn + 1)
+                : 0;
         w->due = weft_after(p->delay);
-        if (p->delay_drawn > 0)
-            w->due += (weft_time)draw(&f->state, (uint64_t)p->delay_drawn + 1);
+        w->due = w->due < WEFT_FOREVER - more ? w->due + more : WEFT_FOREVER;
     }
     return weft_now() < w->due;
 }

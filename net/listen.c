@@ -12,6 +12,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "listen.h"
+
 enum { BACKLOG = 4096, MODE_BITS = 0777 };
 
 static int set_flag(weft_fd fd, int level, int name, int on)
@@ -110,11 +112,11 @@ static int bind_and_listen(struct opening *p)
     return err;
 }
 
-static int open_at(weft_fd *ret, const weft_addr *at, const weft_listen_opts *o,
-                   const char **ret_step)
+static int open_at(weft_fd *ret, const weft_addr *at, int type,
+                   const weft_listen_opts *o, const char **ret_step)
 {
     struct opening p = {.at = at, .opts = o, .step = "socket"};
-    int err = weft_socket(weft_addr_family(at), SOCK_STREAM, 0, &p.fd);
+    int err = weft_socket(weft_addr_family(at), type, 0, &p.fd);
     if (err == 0) err = bind_and_listen(&p);
     *ret_step = p.step;
     if (err == 0) *ret = p.fd;
@@ -135,13 +137,14 @@ static int check_opts(const weft_listen_opts *o, bool file, const char *address)
     return 0;
 }
 
-static int listen_at(weft_fd *ret, const weft_addr *at,
-                     const weft_listen_opts *o, const char *address)
+int wf_listen_at(weft_fd *ret, const weft_addr *at, int type,
+                 const weft_listen_opts *o, const char *address)
 {
     const char *step;
+    if (!o) o = &defaults;
     int err = check_opts(o, has_file(at), address);
     if (err < 0) return err;
-    err = open_at(ret, at, o, &step);
+    err = open_at(ret, at, type, o, &step);
     return err < 0 ? fail(err, address, step) : 0;
 }
 
@@ -150,7 +153,7 @@ int weft_listen_addr(weft_fd *ret_listener, const weft_addr *address,
 {
     char text[WEFT_ADDR_TEXT];
     (void)weft_addr_format(address, text, sizeof text);
-    return listen_at(ret_listener, address, o ? o : &defaults, text);
+    return wf_listen_at(ret_listener, address, SOCK_STREAM, o, text);
 }
 
 /* ---- at both families --------------------------------------------------- */
@@ -181,11 +184,11 @@ static int listen_at_both(weft_fd *ret, const char *address, const char *port,
     err = weft_addr_parse(&at, port);
     if (err < 0) return fail_with_its_words(err, address);
     err = weft_addr_ipv6(&at, any, 0, weft_addr_port(&at));
-    if (err == 0) err = open_at(ret, &at, o, &step);
+    if (err == 0) err = open_at(ret, &at, SOCK_STREAM, o, &step);
     if (err == 0 || !has_no_ipv6(err, step))
         return err < 0 ? fail(err, address, step) : 0;
     err = weft_addr_ipv4(&at, 0, weft_addr_port(&at));
-    if (err == 0) err = open_at(ret, &at, o, &step);
+    if (err == 0) err = open_at(ret, &at, SOCK_STREAM, o, &step);
     return err < 0 ? fail(err, address, step) : 0;
 }
 
@@ -261,7 +264,8 @@ int weft_listen(weft_fd *ret_listener, const char *address,
         return fd < 0 ? fd : inherit(ret_listener, address, fd, o);
     }
     int err = weft_addr_parse(&at, address);
-    return err < 0 ? err : listen_at(ret_listener, &at, o, address);
+    if (err < 0) return err;
+    return wf_listen_at(ret_listener, &at, SOCK_STREAM, o, address);
 }
 
 /* ---- another like it ---------------------------------------------------- */

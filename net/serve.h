@@ -77,7 +77,7 @@ void wf_serve_leave(weft_server_ *s, const weft_conn *c, unsigned long *how);
 /* ---- serve_count.c ------------------------------------------------------ */
 
 /* May it come in? If not, that has been counted. */
-bool wf_serve_admit(weft_server_ *s, weft_conn *c);
+bool wf_serve_admit(weft_server_ *s, const weft_conn *c);
 
 /* A connection is active from now on, and no more. The crew's lock is held. */
 void wf_serve_enter(weft_server_ *s);

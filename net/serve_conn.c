@@ -38,6 +38,7 @@ static int run(weft_conn *c)
 {
     weft_server_ *s = c->server_;
     weft_scope scope;
+    const weft_addr peer = c->peer; /* as which it is counted */
     weft_time begun = s->opts.on_end ? weft_now() : 0;
     weft_time deadline = s->opts.deadline ? s->opts.deadline : WEFT_FOREVER;
     c->scope_ = &scope;
@@ -50,6 +51,7 @@ static int run(weft_conn *c)
     unsigned long *how = what_came_of(c, rc);
     if (s->opts.on_end) s->opts.on_end(c, rc, weft_now() - begun);
     wf_serve_close(c);
+    c->peer = peer;
     wf_serve_leave(s, c, how);
     /* That a peer has gone, or was slow, is no failure of the server's. */
     return how == &s->stats->lost || how == &s->stats->timed_out ? 0 : rc;

@@ -28,10 +28,11 @@ static void refuse(weft_server_ *s, const weft_conn *c)
 }
 
 /* Without the memory to count its peer it is turned away like one too many. */
-bool wf_serve_admit(weft_server_ *s, weft_conn *c)
+bool wf_serve_admit(weft_server_ *s, const weft_conn *c)
 {
     if (s->peers && enter_as_peer(s, c) < 0) return false;
-    if (!s->opts.on_connect || s->opts.on_connect(c)) return true;
+    weft_conn copy = *c;
+    if (!s->opts.on_connect || s->opts.on_connect(&copy)) return true;
     refuse(s, c);
     return false;
 }

@@ -229,13 +229,15 @@ static int append_all(weft_stream *s, const struct iovec *iov, int count)
     return err;
 }
 
-/* They do not fit: this may park, so none must lie in the scratch. */
+/* They do not fit: this may park, so none must lie in the scratch; and somebody
+ * may end the sending meanwhile, after which a flush has nothing to do. */
 static int write_slowly(weft_stream *s, const struct iovec *iov, int count,
                         size_t len)
 {
     while (len < s->high_water_) {
         if (fits(s, len)) return append_all(s, iov, count);
         int err = weft_stream_flush(s);
+        if (err == 0) err = s->out_error_;
         if (err < 0) return err;
     }
     return write_through(s, iov, count);

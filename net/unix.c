@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { BACKLOG = 4096 };
+#include "listen.h"
 
 static const struct sockaddr *where(const weft_addr *a)
 {
@@ -43,21 +43,9 @@ int weft_unix_listen(weft_fd *ret_listener, const char *address, int type,
                      const weft_listen_opts *o)
 {
     weft_addr a;
-    weft_fd fd;
     int err = check_type(type);
     if (err == 0) err = parse(&a, address);
-    if (err < 0) return err;
-    if (type == SOCK_STREAM) return weft_listen(ret_listener, address, o);
-
-    err = weft_socket(AF_UNIX, type, 0, &fd);
-    if (err < 0) return weft_fail_at(err, NULL, 0, "listen %s", address);
-    if (!o || !o->keep_path) weft_remove_stale(where(&a), a.len);
-    err = weft_bind(fd, where(&a), a.len);
-    if (err == 0)
-        err = weft_listen_on(fd, o && o->backlog ? o->backlog : BACKLOG);
-    if (err < 0) return closed(fd, err, "listen", address);
-    *ret_listener = fd;
-    return 0;
+    return err < 0 ? err : wf_listen_at(ret_listener, &a, type, o, address);
 }
 
 int weft_unix_dial(weft_fd *ret_conn, const char *address, int type)

@@ -31,11 +31,18 @@ typedef struct ucred creds;
 typedef struct weft_unix_creds creds;
 #endif
 
+/* The sender's process as a descriptor, for who has set SO_PASSPIDFD. */
+#if defined(__linux__)
+enum { PIDFD = 4 };
+#else
+enum { PIDFD = -1 };
+#endif
+
 /* Room for all that may come along. */
 union control {
     struct cmsghdr align;
     char octets[CMSG_SPACE(sizeof(int) * WEFT_UNIX_FDS) +
-                CMSG_SPACE(sizeof(creds))];
+                CMSG_SPACE(sizeof(creds)) + CMSG_SPACE(sizeof(int))];
 };
 
 /* ---- receiving ---------------------------------------------------------- */
@@ -63,6 +70,14 @@ static void take_fds(weft_unix_extra *x, const struct cmsghdr *c)
     }
 }
 
+/* There is nobody to tell it to. */
+static void drop_pidfd(const struct cmsghdr *c)
+{
+    int fd;
+    memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    if (fd >= 0) weft_close_released(fd);
+}
+
 /* A pid of 0: it sent that before anybody wanted to know. */
 static void take_creds(weft_unix_extra *x, const struct cmsghdr *c)
 {
@@ -83,6 +98,8 @@ static void take_extra(weft_unix_extra *x, struct msghdr *msg)
         if (c->cmsg_level != SOL_SOCKET) continue;
         if (c->cmsg_type == SCM_RIGHTS)
             take_fds(x, c);
+        else if (c->cmsg_type == PIDFD)
+            drop_pidfd(c);
         else
             take_creds(x, c);
     }

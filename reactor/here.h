@@ -75,8 +75,8 @@ static inline struct wf_fd *wf_fd_of(weft_fd fd)
 /* Takes over `number`, whose kind is known. 0 or -ENOMEM. */
 int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd);
 
-/* Is the socket one of this machine only? */
-bool wf_fd_is_local(int number);
+/* Of a socket of that family and type which does not listen. */
+enum wf_fd_kind wf_fd_kind_of(int family, int type);
 
 extern const struct wf_wait_kind wf_wait_read, wf_wait_write;
 

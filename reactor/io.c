@@ -42,31 +42,22 @@ int wf_fd_open(int number, enum wf_fd_kind kind, weft_fd *ret_fd)
     return 0;
 }
 
-bool wf_fd_is_local(int fd)
+/* Not every system tells it of a Unix socket without a name. */
+static int family_of(int fd)
 {
     struct sockaddr_storage at = {.ss_family = AF_UNIX};
     socklen_t len = sizeof at;
     (void)wf_os_getsockname(fd, (struct sockaddr *)&at, &len);
-    return at.ss_family == AF_UNIX;
+    return at.ss_family;
 }
 
-/* Of a connection, or of those that a listener takes. */
-static int kind_of_conn(int fd, int type)
-{
-    return type == SOCK_SEQPACKET ? WF_FD_PACKET
-           : wf_fd_is_local(fd)   ? WF_FD_UNIX
-                                  : WF_FD_STREAM;
-}
-
+/* Of a listener that of the connections it takes. */
 static int kind_of_socket(int fd)
 {
     int type = 0;
     socklen_t len = sizeof type;
     int err = wf_os_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
-    if (err < 0) return err;
-    return type == SOCK_STREAM || type == SOCK_SEQPACKET
-               ? kind_of_conn(fd, type)
-               : WF_FD_DATAGRAM;
+    return err < 0 ? err : (int)wf_fd_kind_of(family_of(fd), type);
 }
 
 static bool has_peer(int fd)

@@ -188,6 +188,13 @@ int wf_fd_wait(weft_fd fd, struct wf_fd *e, unsigned events,
     return got < 0 ? got : got & (int)(events | WF_HUP);
 }
 
+int wf_fd_to_write(weft_fd fd)
+{
+    const struct wf_fd *e = wf_fd_of(fd);
+    int err = e ? check_alone(e, &e->writers) : -EBADF;
+    return err < 0 ? err : e->number;
+}
+
 int wf_fd_wait_turn(weft_fd fd, struct wf_fd *e, uintptr_t *ticket)
 {
     if (wf_waitq_empty(&e->writers)) return 0;

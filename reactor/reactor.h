@@ -53,6 +53,9 @@ void wf_fd_let_go(int number);
 /* Is it a regular file, a directory, a disk? Those cannot be waited for. */
 bool wf_fd_is_file(weft_fd fd);
 
+/* Its number; -EBADF; -EBUSY: another fiber waits to write there. */
+int wf_fd_to_write(weft_fd fd);
+
 /* Has the reactor of `handle` call `kicked` soon: for signal handlers, as long
  * as that reactor is open. Others put a message (runtime/remote.h); and who
  * waits for this says so by wf_inbox_listen. */

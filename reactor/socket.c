@@ -24,7 +24,7 @@ static int no_run(const char *call)
     return wf_misuse(-EPERM, "%s: no run on this thread", call);
 }
 
-static enum wf_fd_kind kind_of(int family, int type)
+enum wf_fd_kind wf_fd_kind_of(int family, int type)
 {
     type &= ~WF_SOCK_FLAGS;
     if (type == SOCK_SEQPACKET) return WF_FD_PACKET;
@@ -39,7 +39,7 @@ int weft_socket(int family, int type, int protocol, weft_fd *ret_fd)
     if (!wf_reactor) return no_run("weft_socket");
     int fd = wf_os_socket(family, type, protocol);
     if (fd < 0) return fd;
-    int err = wf_fd_open(fd, kind_of(family, type), ret_fd);
+    int err = wf_fd_open(fd, wf_fd_kind_of(family, type), ret_fd);
     if (err < 0) wf_os_close(fd);
     return err;
 }
@@ -50,7 +50,7 @@ int weft_socketpair(int family, int type, weft_fd ret_pair[2])
     int fds[2];
     int err = wf_os_socketpair(family, type, fds);
     if (err < 0) return err;
-    enum wf_fd_kind kind = kind_of(family, type);
+    enum wf_fd_kind kind = wf_fd_kind_of(family, type);
     err = wf_fd_open(fds[0], kind, &ret_pair[0]);
     if (err < 0) goto close_both;
     err = wf_fd_open(fds[1], kind, &ret_pair[1]);

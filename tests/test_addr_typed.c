@@ -334,3 +334,22 @@ TEST_PLAIN(hashes_of_many_peers_differ_in_their_low_and_high_bits)
     for (int i = 1; i < PEERS; i++)
         CHECK(hashes[i] != hashes[i - 1]);
 }
+
+/* What a product leaves a high bit alone in could be made to cancel. */
+TEST_PLAIN(addresses_that_differ_in_high_bits_have_no_common_hash)
+{
+    static uint64_t hashes[65536];
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        for (unsigned i = 0; i < 65536; i++) {
+            weft_addr a;
+            uint8_t octets[16];
+            for (unsigned k = 0; k < 16; k++)
+                octets[k] = (uint8_t)(i >> k << 7);
+            CHECK_EQ(weft_addr_ipv6(&a, octets, 0, 80), 0);
+            hashes[i] = weft_addr_hash(&a, seed);
+        }
+        qsort(hashes, 65536, sizeof *hashes, by_number);
+        for (unsigned i = 1; i < 65536; i++)
+            CHECK(hashes[i] != hashes[i - 1]);
+    }
+}

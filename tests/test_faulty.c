@@ -149,6 +149,17 @@ TEST(a_drawn_delay_comes_on_top)
     close_faulty();
 }
 
+TEST(a_delay_of_for_ever_is_no_longer_with_what_is_drawn)
+{
+    int rc;
+    open_faulty(&(weft_faulty_opts){
+        .write = {.delay = WEFT_FOREVER, .delay_drawn = WEFT_FOREVER}});
+    WEFT_FAIL_AFTER(rc, WEFT_SEC(1000))
+        rc = (int)weft_transport_write(near_end, "x", 1);
+    CHECK_EQ(rc, -ETIMEDOUT);
+    close_faulty();
+}
+
 struct waiter {
     int events, result;
     bool returned;

@@ -393,6 +393,28 @@ TEST(an_accepted_sequenced_packet_socket_is_read_message_after_message)
     CHECK_EQ(weft_close(listener), 0);
 }
 
+/* Whether a short read was all depends on who carries it: for some virtual
+ * machines the octets come packet by packet. */
+#ifdef AF_VSOCK
+TEST(a_stream_of_another_family_is_the_same_kind_opened_or_adopted)
+{
+    weft_fd opened, adopted;
+    if (weft_socket(AF_VSOCK, SOCK_STREAM, 0, &opened) < 0)
+        SKIP("no AF_VSOCK here");
+    int number = socket(AF_VSOCK, SOCK_STREAM, 0);
+    CHECK_EQ(weft_fd_adopt(number, &adopted), 0);
+    CHECK_EQ(wf_fd_of(opened)->kind, WF_FD_PACKET);
+    CHECK_EQ(wf_fd_of(adopted)->kind, WF_FD_PACKET);
+    CHECK_EQ(weft_close(opened), 0);
+    CHECK_EQ(weft_close(adopted), 0);
+}
+#else
+TEST(a_stream_of_another_family_is_the_same_kind_opened_or_adopted)
+{
+    SKIP("no AF_VSOCK here");
+}
+#endif
+
 /* A stream says so by the second reader: on datagrams it could wait in line. */
 #ifdef SOCK_CLOEXEC
 TEST(flags_in_the_type_of_a_socket_do_not_change_its_kind)

@@ -283,6 +283,40 @@ TEST_REAL(who_is_refused_by_on_connect_counts_for_no_peer)
     CHECK_EQ(s.stats.refused_peer, 0);
 }
 
+static bool forget_its_peer(weft_conn *c)
+{
+    c->peer.len = 0;
+    return true;
+}
+
+static int echo_to_nobody(weft_conn *c)
+{
+    CHECK(c->peer.len > 0); /* on_connect had a copy */
+    (void)forget_its_peer(c);
+    return echo(c);
+}
+
+TEST_REAL(the_limit_goes_by_who_came_whatever_the_handler_makes_of_it)
+{
+    struct server s = {
+        .handler = echo_to_nobody,
+        .opts = {.max_per_peer = 1, .on_connect = forget_its_peer}};
+    int rc;
+    listen_for(&s);
+    WITH_SERVER(s, rc)
+    for (unsigned i = 1; i <= 3; i++) {
+        weft_fd a = dial(&s);
+        check_echo(a, "the only one");
+        check_closed(dial(&s), 0);
+        CHECK_EQ(s.stats.refused_peer, i);
+        CHECK_EQ(weft_close(a), 0);
+        while (s.stats.active > 0)
+            CHECK_EQ(weft_sleep(WEFT_USEC(100)), 0);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(s.stats.accepted, 3);
+}
+
 static int tell_peer(weft_conn *c)
 {
     char text[WEFT_ADDR_TEXT];

@@ -119,6 +119,31 @@ TEST(who_reads_a_connection_in_memory_that_is_closed_is_told_so)
     CHECK_EQ(h.stats.done, 1);
 }
 
+static int find_out_the_peer(weft_conn *c)
+{
+    CHECK_EQ(weft_addr_parse(&c->peer, "[2001:db8::7]:7"), 0);
+    return 0;
+}
+
+static void note_peer(const weft_conn *c, int rc, weft_time took)
+{
+    struct host *h = c->arg;
+    (void)rc, (void)took;
+    h->seen += weft_addr_port(&c->peer) == 7;
+}
+
+TEST(a_handler_may_say_who_its_peer_is_and_it_counts_as_before)
+{
+    struct host h = {.handler = find_out_the_peer,
+                     .opts = {.max_per_peer = 1, .on_end = note_peer}};
+    int rc;
+    WITH_HOST(h, rc)
+    for (int i = 0; i < 3; i++)
+        check_end(visit(&h));
+    CHECK_EQ(h.stats.done, 3);
+    CHECK_EQ(h.seen, 3);
+}
+
 TEST(max_conns_holds_in_memory_and_the_rest_wait)
 {
     struct host h = {.handler = echo_in_memory, .opts = {.max_conns = 2}};

@@ -455,6 +455,35 @@ CONTRACT(a_half_close_that_was_cancelled_can_be_made_again)
     close_over();
 }
 
+static int writes_a_record_more(void *result)
+{
+    struct records more = {0};
+    *(int *)result = sends_record(&more);
+    return 0;
+}
+
+CONTRACT(who_waits_for_room_while_the_sending_is_ended_is_told_so)
+{
+    struct records r = {0};
+    int rc, ended = 1, written = 1;
+    open_over();
+    fill_up(&r);
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, shuts, &ended), 0);
+        CHECK_EQ(weft_sleep(WEFT_SEC(1)), 0);
+        CHECK_EQ(weft_spawn(&n, writes_a_record_more, &written), 0);
+        CHECK_EQ(weft_sleep(WEFT_SEC(1)), 0);
+        CHECK_EQ(ended, 1);
+        CHECK_EQ(written, 1);
+        rc = reads_records(&r);
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(ended, 0);
+    CHECK_EQ(written, -EPIPE);
+    CHECK_EQ(weft_stream_pending(&s), 0);
+    close_over();
+}
+
 /* ---- the end ------------------------------------------------------------ */
 
 CONTRACT(close_sends_what_is_gathered)

@@ -91,6 +91,26 @@ TEST(a_stale_file_of_a_seqpacket_listener_is_taken_out_of_the_way)
     gone(at);
 }
 
+TEST(a_seqpacket_listener_has_the_options_of_a_stream_one)
+{
+    const char *at = name("opts");
+    const weft_listen_opts mine = {.mode = 0600}, bad = {.mode = 04600},
+                           below = {.backlog = -1};
+    struct stat st;
+    weft_fd l;
+    if (!system_has_seqpacket()) SKIP("no SOCK_SEQPACKET here");
+    CHECK_EQ(weft_unix_listen(&l, at, SOCK_SEQPACKET, &mine), 0);
+    CHECK_EQ(lstat(at + strlen("unix:"), &st), 0);
+    CHECK_EQ(st.st_mode & 0777, 0600);
+    CHECK_EQ(weft_close(l), 0);
+    gone(at);
+    CHECK_EQ(weft_unix_listen(&l, at, SOCK_SEQPACKET, &bad), -EINVAL);
+    says("a mode of more than 0777");
+    CHECK_EQ(weft_unix_listen(&l, at, SOCK_SEQPACKET, &below), -EINVAL);
+    says("backlog");
+    CHECK_EQ(lstat(at + strlen("unix:"), &st), -1);
+}
+
 TEST(what_is_no_unix_address_is_named)
 {
     weft_fd fd;
@@ -381,4 +401,28 @@ TEST(each_message_tells_who_sent_it_when_that_is_wanted)
     }
     close_pair(pair);
     CHECK_EQ(weft_unix_want_creds(pair[0], true), -EBADF);
+}
+
+/* It is no credential that is told, and its descriptor is closed: the harness
+ * finds what is left. */
+TEST(a_descriptor_of_the_sender_s_process_is_not_left_behind)
+{
+#if defined(__linux__)
+    enum { PASS_PIDFD = 76 }; /* SO_PASSPIDFD, of Linux 6.5 */
+    int on = 1, number = STDERR_FILENO, got[2];
+    weft_unix_extra x = {.fds = got, .room = 2};
+    weft_fd pair[2];
+    char octet;
+    open_pair(pair);
+    if (weft_setsockopt(pair[0], SOL_SOCKET, PASS_PIDFD, &on, sizeof on) == 0) {
+        CHECK_EQ(weft_unix_send_fds(pair[1], "x", 1, &number, 1, NULL), 0);
+        CHECK_EQ(weft_unix_recv(pair[0], &octet, 1, &x), 1);
+        CHECK_EQ(x.count, 1);
+        CHECK(!x.fds_lost);
+        CHECK_EQ(close(got[0]), 0);
+    }
+    close_pair(pair);
+#else
+    SKIP("no SO_PASSPIDFD here");
+#endif
 }

@@ -67,7 +67,9 @@ typedef struct weft_conn {
     weft_transport *transport; /* what there is instead (weft_serve_memory);
                                   good until the handler returns. NULL: fd */
     void *arg;                 /* as given to weft_serve */
-    weft_addr peer;            /* who it is; len 0: not known */
+    weft_addr peer;            /* who it is; len 0: not known. A handler that
+                                  is told better may say so here; it counts
+                                  as who it was for max_per_peer */
     weft_server_ *server_;
     weft_scope *scope_;
     struct weft_conn *next_, *prev_;

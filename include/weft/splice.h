@@ -46,7 +46,7 @@ typedef struct weft_relay {
  *
  * One fiber at a time uses a relay; `from` and `to` may change between calls,
  * and be the same. A file is read and written at its position, which moves on
- * by what was written of it.
+ * by what was written of it, or is held.
  *
  * Parks. Returns 0: `limit` are done, or fewer and `from` is at its end.
  * -ECANCELED, -EBADF, -EBUSY (another fiber reads or writes there), -EPIPE,

@@ -59,7 +59,7 @@ typedef struct weft_stream {
 WEFT_API void weft_stream_init(weft_stream *s, weft_fd fd);
 
 /** The same over *t, which stays yours until weft_stream_close. If it is closed
- *  under a fiber that waits in the stream, all calls of the stream say -EBADF
+ *  under a fiber that waits in the stream, all calls that come to it say -EBADF
  *  from then on; otherwise it has to outlast them. */
 WEFT_API void weft_stream_init_transport(weft_stream *s, weft_transport *t);
 
@@ -163,7 +163,8 @@ WEFT_PARKS int weft_stream_writev(weft_stream *s, const struct iovec *iov,
                                   int count);
 
 /** Takes a formatted text as weft_stream_write would. Also -EMSGSIZE: it is not
- *  shorter than 16 KiB; and -EINVAL: the format makes none. */
+ *  shorter than 16 KiB, wherever the mark is; and -EINVAL: the format makes
+ *  none. */
 WEFT_PARKS int weft_stream_printf(weft_stream *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -175,7 +176,8 @@ WEFT_API size_t weft_stream_pending(const weft_stream *s);
 
 /** Moves the mark from 16 KiB, wherever that is said above, to `octets`; 0: it
  *  gathers nothing and sends at once. While something is gathered the stream owns
- *  a buffer of that size, at least 16 KiB. */
+ *  a buffer of that size, at least 16 KiB. What is gathered already stays so, and
+ *  a mark further away counts once it has gone. */
 WEFT_API void weft_stream_set_high_water(weft_stream *s, size_t octets);
 
 /**

@@ -14,8 +14,9 @@
  * A descriptor needs none: weft_stream_init takes it as it is. Others are the
  * memory of weft/memory.h, the troublemaker of weft/faulty.h, and your own.
  * One is closed once, and is gone then: close it while no fiber is in a call of
- * it, save a wait. It belongs to the thread of those who use it. One fiber may
- * wait to read and another to write.
+ * it, save a wait. (Who moves octets without having to wait gives way now and
+ * then, and is in no wait.) It belongs to the thread of those who use it. One
+ * fiber may wait to read and another to write.
  */
 #ifndef WEFT_TRANSPORT_H
 #define WEFT_TRANSPORT_H
