@@ -189,6 +189,7 @@ int main(int argc, char **argv)
     if (!read_command_line(argv)) return usage();
 
     double start = seconds();
+    test_warm_up();
     if (!command.list) shuffle();
     run_all();
     if (command.list) return 0;

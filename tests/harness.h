@@ -110,6 +110,10 @@ enum test_outcome test_run(const struct test *t, char *text, size_t len);
 bool test_takes_an_order(const struct test *t);
 void test_register(const struct test *t);
 
+/** Once, before the first: makes all of them faster, where that is possible. */
+void test_warm_up(void);
+
+
 /** Has fn called once all tests of the program have run: for a last line. */
 void test_at_end(void (*fn)(void));
 __attribute__((noreturn)) void test_skip(const char *reason);

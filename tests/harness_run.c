@@ -30,7 +30,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weft/nursery.h>
 #include <weft/run.h>
+#include <weft/time.h>
 
 #include "runtime/leaks.h"
 
@@ -238,8 +240,8 @@ bool test_is_slow(void)
     defined(__SANITIZE_THREAD__)
     return true;
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) ||                                        \
-    __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
+    __has_feature(memory_sanitizer)
     return true;
 #endif
 #endif
@@ -397,6 +399,37 @@ static const char *read_output(int fd)
     }
     return output;
 }
+
+/* Valgrind translates code as it meets it, and a fork has what its parent has:
+ * what every test begins and ends with is not to be translated for each. */
+#ifdef WEFT_VALGRIND
+static int sleeps(void *arg)
+{
+    (void)arg;
+    return weft_sleep(1);
+}
+
+static int has_children(void *arg)
+{
+    int rc;
+    WEFT_NURSERY(n, rc) {
+        rc = weft_spawn(&n, sleeps, arg);
+        if (rc == 0) rc = weft_spawn(&n, sleeps, arg);
+    }
+    return rc;
+}
+
+void test_warm_up(void)
+{
+    const weft_run_opts o = {.virtual_clock = true};
+    int rc = weft_run(has_children, NULL, &o);
+    if (rc < 0) (void)fprintf(stderr, "warm-up: %d\n", rc);
+}
+#else
+void test_warm_up(void)
+{
+}
+#endif
 
 enum test_outcome test_run(const struct test *t, char *text, size_t len)
 {

@@ -112,6 +112,29 @@ static int in_time(void *where)
     return weft_with_timeout(WEFT_SEC(1), has_datagrams, where);
 }
 
+/* The queue of errors, which is empty. */
+static int looks_at_errors(void *arg)
+{
+#if defined(MSG_ERRQUEUE)
+    weft_mmsg m = {.len = 0};
+    weft_fd s;
+    (void)arg;
+    TRY(weft_udp_bind(&s, "127.0.0.1:0", NULL));
+    int rc = weft_try_recvmmsg(s, &m, 1, MSG_ERRQUEUE);
+    weft_close(s);
+    return rc == -EAGAIN ? 0 : rc;
+#else
+    (void)arg;
+    return 0;
+#endif
+}
+
+static int errors_of_datagrams(void)
+{
+    return weft_run(looks_at_errors, NULL, NULL);
+}
+WORK(errors_of_datagrams, MAY(0));
+
 static int datagrams(void)
 {
     const char *at[] = {"0.0.0.0:0", "127.0.0.1"};
