@@ -32,25 +32,39 @@ TEST_REAL(a_star_listens_at_both_families)
     }
 }
 
+/* Of IPv4 the port is free, unless some stranger has just that one. */
+static bool leaves_ipv4_alone(weft_fd l)
+{
+    weft_fd four, conn;
+    char text[WEFT_ADDR_TEXT];
+    (void)snprintf(text, sizeof text, "127.0.0.1:%u", port_of(l));
+    int err = weft_dial(&conn, text);
+    if (err == 0) CHECK_EQ(weft_close(conn), 0);
+    if (err != -ECONNREFUSED || weft_listen(&four, text, NULL) < 0)
+        return false;
+    CHECK_EQ(weft_close(four), 0);
+    return true;
+}
+
 TEST_REAL(any_ipv6_takes_ipv4_unless_it_is_not_to)
 {
     const weft_listen_opts only = {.v6_only = true};
-    weft_fd l, four, conn;
-    char text[WEFT_ADDR_TEXT];
+    weft_fd l;
+    bool alone = false;
     if (!has_ipv6()) SKIP("this machine has no ::1");
     CHECK_EQ(weft_listen(&l, "[::]:0", NULL), 0);
     CHECK(!option_is_on(l, IPPROTO_IPV6, IPV6_V6ONLY));
     check_takes(l, "127.0.0.1", NULL);
     CHECK_EQ(weft_close(l), 0);
 
-    CHECK_EQ(weft_listen(&l, "[::]:0", &only), 0);
-    CHECK(option_is_on(l, IPPROTO_IPV6, IPV6_V6ONLY));
-    check_takes(l, "::1", NULL);
-    (void)snprintf(text, sizeof text, "127.0.0.1:%u", port_of(l));
-    CHECK_EQ(weft_dial(&conn, text), -ECONNREFUSED);
-    CHECK_EQ(weft_listen(&four, text, NULL), 0); /* nobody has that */
-    CHECK_EQ(weft_close(four), 0);
-    CHECK_EQ(weft_close(l), 0);
+    for (int i = 0; i < 20 && !alone; i++) {
+        CHECK_EQ(weft_listen(&l, "[::]:0", &only), 0);
+        CHECK(option_is_on(l, IPPROTO_IPV6, IPV6_V6ONLY));
+        check_takes(l, "::1", NULL);
+        alone = leaves_ipv4_alone(l);
+        CHECK_EQ(weft_close(l), 0);
+    }
+    CHECK(alone);
 }
 
 TEST_REAL(no_host_is_ipv4_alone)
