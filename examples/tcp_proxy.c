@@ -51,7 +51,7 @@ static void reset(weft_fd fd)
 static int relay(weft_conn *c)
 {
     const char *address = c->arg;
-    weft_fd target;
+    weft_fd target = {0, 0};
     weft_stream client, other;
     int rc;
     WEFT_FAIL_AFTER(rc, PATIENCE)

@@ -144,7 +144,8 @@ size_t wf_ipv4_format(const uint8_t octets[4], char *buf)
 
 static unsigned group(const uint8_t octets[16], int i)
 {
-    return (unsigned)octets[2 * i] << 8 | octets[2 * i + 1];
+    const uint8_t *at = octets + 2 * (size_t)i;
+    return (unsigned)at[0] << 8 | at[1];
 }
 
 static size_t write_group(char *buf, unsigned value)

@@ -314,7 +314,7 @@ static void format_unix(const weft_addr *a, char text[WEFT_ADDR_TEXT])
         name = path;
         len = strnlen(path, sizeof((struct sockaddr_un *)0)->sun_path);
     }
-    write_escaped(text + n, WEFT_ADDR_TEXT - n, name, len, path != NULL);
+    if (name) write_escaped(text + n, WEFT_ADDR_TEXT - n, name, len, path);
 }
 
 /* By name, if that leads back. */

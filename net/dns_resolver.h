@@ -89,7 +89,7 @@ struct wf_dns_try {
 
 /* By UDP, or with `tcp` by TCP, until it is over or cancelled. 0: it came to an
  * answer of some kind. -EBADMSG: rubbish, and `step` says what. */
-int wf_dns_try(void *try);
+int wf_dns_try(void *arg);
 
 /* Asks the servers until one knows: NOERROR or NXDOMAIN. 0, and ret->msg, or
  * negative, and ret->why if not -ECANCELED. Parks. */

@@ -288,7 +288,8 @@ weft_transport *weft_faulty_new(weft_transport *below,
 static weft_faults draw_way(uint64_t *state)
 {
     weft_faults p = {0};
-    if (draw(state, 2)) p.piece = 1 + draw(state, draw(state, 2) ? 4 : 4096);
+    if (draw(state, 2))
+        p.piece = 1 + (size_t)draw(state, draw(state, 2) ? 4 : 4096);
     p.piece_drawn = draw(state, 2);
     if (draw(state, 2)) p.again = (unsigned)draw(state, 101);
     if (draw(state, 3) == 0) p.delay_drawn = WEFT_MSEC(1 + draw(state, 1000));

@@ -176,7 +176,7 @@ static int listen_at_both(weft_fd *ret, const char *address, const char *port,
                           const weft_listen_opts *o)
 {
     static const uint8_t any[16];
-    weft_addr at;
+    weft_addr at = {.len = 0};
     const char *step;
     int err = check_opts(o, false, address);
     if (err < 0) return err;
@@ -243,7 +243,8 @@ static int inherit(weft_fd *ret, const char *address, int number,
         *ret = fd;
         return 0;
     }
-    number = weft_fd_release(fd); /* still the caller's */
+    int released = weft_fd_release(fd); /* it is still the caller's */
+    (void)released;
     return fail(err, address, step);
 }
 

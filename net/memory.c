@@ -255,7 +255,7 @@ void weft_memory_listener_set_capacity(weft_memory_listener *l, size_t capacity)
 /* From the send on *l may be gone. */
 int weft_memory_dial(weft_memory_listener *l, weft_transport **ret_transport)
 {
-    weft_transport *pair[2];
+    weft_transport *pair[2] = {NULL, NULL};
     int err = weft_checkpoint();
     if (err == 0) err = check_run(&l->run, "listener");
     if (err == 0) err = weft_memory_pair(pair, l->capacity);

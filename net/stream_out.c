@@ -136,6 +136,7 @@ static ssize_t send_next(weft_stream *s, size_t first, const struct rest *r)
     enum { PARTS = 16 };
     struct iovec v[PARTS];
     int count = 0;
+    v[0] = (struct iovec){NULL, 0};
     if (first > 0) v[count++] = (struct iovec){s->out_ + s->out_from_, first};
     for (int i = 0; i < r->count && count < PARTS; i++) {
         size_t offset = i == 0 ? r->offset : 0;

@@ -116,7 +116,7 @@ static int read_group(const weft_udp_group *g, struct sockaddr_storage *group,
 static int change(weft_fd s, bool join, const weft_udp_group *g)
 {
     struct sockaddr_storage group, source;
-    unsigned interface;
+    unsigned interface = 0;
     int err = read_group(g, &group, &source, &interface);
     if (err < 0) return err;
     err = set_group(s, join, interface, &group, g->source ? &source : NULL);

@@ -15,6 +15,7 @@
  * question where the asker is; only where an address means nothing without an
  * interface, that one is named.
  */
+#include "cmsg.h"
 #include "udp.h"
 
 #include <weft/socket.h>
@@ -146,23 +147,13 @@ static void take_v4(weft_datagram *d, struct in_addr to, struct in_addr own)
         set_v4(&d->local, &own);
 }
 
-/* One of musl's macros has an int where it means a size. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-static struct cmsghdr *next_of(struct msghdr *msg, struct cmsghdr *c)
-{
-    return CMSG_NXTHDR(msg, c);
-}
-#pragma GCC diagnostic pop
-
 void wf_udp_take_info(weft_datagram *d, struct msghdr *msg)
 {
     d->local.len = 0;
     d->interface = 0;
     d->group_len_ = 0;
     if (msg->msg_flags & MSG_CTRUNC) return;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = next_of(msg, c)) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = wf_cmsg_next(msg, c)) {
         if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
             take_v6(d, CMSG_DATA(c));
 #if defined(IP_PKTINFO)

@@ -175,7 +175,7 @@ static const weft_udp_opts defaults;
 
 int weft_udp_bind(weft_fd *ret, const char *address, const weft_udp_opts *o)
 {
-    weft_addr a;
+    weft_addr a = {.len = 0};
     weft_fd s;
     if (!o) o = &defaults;
     int err = parse(&a, address);
@@ -218,7 +218,7 @@ static int connect_to(weft_fd s, const weft_addr *a, const weft_addr *local)
 
 int weft_udp_dial(weft_fd *ret, const char *address, const weft_udp_opts *o)
 {
-    weft_addr a, local = {.len = 0};
+    weft_addr a = {.len = 0}, local = {.len = 0};
     weft_fd s;
     if (!o) o = &defaults;
     int err = parse(&a, address);

@@ -50,7 +50,7 @@ int weft_unix_listen(weft_fd *ret_listener, const char *address, int type,
 
 int weft_unix_dial(weft_fd *ret_conn, const char *address, int type)
 {
-    weft_addr a;
+    weft_addr a = {.len = 0};
     weft_fd fd;
     int err = check_type(type);
     if (err == 0) err = parse(&a, address);

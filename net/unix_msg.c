@@ -10,6 +10,8 @@
  * Between the system call and the return nothing parks, and so nobody can be
  * cancelled with descriptors that he was not told of.
  */
+#include "cmsg.h"
+
 #include <weft/unix.h>
 
 #include <weft/error.h>
@@ -59,7 +61,7 @@ static void keep(weft_unix_extra *x, int fd)
     x->count++;
 }
 
-static void take_fds(weft_unix_extra *x, const struct cmsghdr *c)
+static void take_fds(weft_unix_extra *x, struct cmsghdr *c)
 {
     const unsigned char *at = CMSG_DATA(c);
     size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -71,7 +73,7 @@ static void take_fds(weft_unix_extra *x, const struct cmsghdr *c)
 }
 
 /* There is nobody to tell it to. */
-static void drop_pidfd(const struct cmsghdr *c)
+static void drop_pidfd(struct cmsghdr *c)
 {
     int fd;
     memcpy(&fd, CMSG_DATA(c), sizeof fd);
@@ -79,7 +81,7 @@ static void drop_pidfd(const struct cmsghdr *c)
 }
 
 /* A pid of 0: it sent that before anybody wanted to know. */
-static void take_creds(weft_unix_extra *x, const struct cmsghdr *c)
+static void take_creds(weft_unix_extra *x, struct cmsghdr *c)
 {
 #if HAS_CREDS
     creds who;
@@ -94,7 +96,7 @@ static void take_creds(weft_unix_extra *x, const struct cmsghdr *c)
 
 static void take_extra(weft_unix_extra *x, struct msghdr *msg)
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = wf_cmsg_next(msg, c)) {
         if (c->cmsg_level != SOL_SOCKET) continue;
         if (c->cmsg_type == SCM_RIGHTS)
             take_fds(x, c);
@@ -146,13 +148,15 @@ ssize_t weft_unix_try_recv(weft_fd fd, void *buf, size_t len,
 /* ---- sending ------------------------------------------------------------ */
 
 static struct cmsghdr *add(struct msghdr *msg, struct cmsghdr *before, int type,
-                           size_t len)
+                           const void *data, size_t len)
 {
     msg->msg_controllen += (__typeof__(msg->msg_controllen))CMSG_SPACE(len);
-    struct cmsghdr *c = before ? CMSG_NXTHDR(msg, before) : CMSG_FIRSTHDR(msg);
+    struct cmsghdr *c = before ? wf_cmsg_next(msg, before) : CMSG_FIRSTHDR(msg);
+    if (!c) return NULL; /* there is room for all that may go along */
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = type;
     c->cmsg_len = (__typeof__(c->cmsg_len))CMSG_LEN(len);
+    if (len > 0) memcpy(CMSG_DATA(c), data, len);
     return c;
 }
 
@@ -161,8 +165,7 @@ static int add_creds(struct msghdr *msg, struct cmsghdr *before,
 {
 #if HAS_CREDS
     const creds c = {who->pid < 0 ? getpid() : who->pid, who->uid, who->gid};
-    struct cmsghdr *at = add(msg, before, SCM_CREDENTIALS, sizeof c);
-    memcpy(CMSG_DATA(at), &c, sizeof c);
+    (void)add(msg, before, SCM_CREDENTIALS, &c, sizeof c);
     return 0;
 #else
     (void)msg, (void)before, (void)who;
@@ -212,10 +215,8 @@ static int add_extra(struct msghdr *msg, union control *control,
     if (o->count == 0 && !o->creds) return 0;
     memset(control, 0, sizeof *control);
     msg->msg_control = control->octets;
-    if (o->count > 0) {
-        c = add(msg, NULL, SCM_RIGHTS, o->count * sizeof *o->fds);
-        memcpy(CMSG_DATA(c), o->fds, o->count * sizeof *o->fds);
-    }
+    if (o->count > 0)
+        c = add(msg, NULL, SCM_RIGHTS, o->fds, o->count * sizeof *o->fds);
     return o->creds ? add_creds(msg, c, o->creds) : 0;
 }
 

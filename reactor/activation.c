@@ -121,10 +121,17 @@ static int no_number(const char *name, const char *text)
     return weft_fail_at(-EINVAL, NULL, 0, "%s=%.40s is no number", name, text);
 }
 
+/* To be set by nobody while there are threads (weft/activation.h). */
+static const char *environment(const char *name)
+{
+    return getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+}
+
 /* How many there should be. */
 static int passed(void)
 {
-    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+    const char *pid = environment("LISTEN_PID"),
+               *fds = environment("LISTEN_FDS");
     int process, count;
     if (!pid || !fds) return 0;
     if (!parse_number(pid, &process)) return no_number("LISTEN_PID", pid);
@@ -161,7 +168,7 @@ static const char *name_at(const char *names, int index, size_t *ret_len)
 
 static const char *name_of(int index, size_t *ret_len)
 {
-    const char *names = getenv("LISTEN_FDNAMES");
+    const char *names = environment("LISTEN_FDNAMES");
     if (names) return name_at(names, index, ret_len);
     *ret_len = strlen("unknown");
     return "unknown";
@@ -177,7 +184,7 @@ static bool is_named(int index, const char *name)
 static int check_names(int count)
 {
     size_t len;
-    const char *names = getenv("LISTEN_FDNAMES");
+    const char *names = environment("LISTEN_FDNAMES");
     if (!names ||
         (name_at(names, count - 1, &len) && !name_at(names, count, &len)))
         return 0;
@@ -212,7 +219,7 @@ char *weft_activation_name(unsigned index, char *buf, size_t len)
     if (!name) size = 0;
     if (len == 0) return buf;
     if (size > len - 1) size = len - 1;
-    if (size > 0) memcpy(buf, name, size);
+    if (name && size > 0) memcpy(buf, name, size);
     buf[size] = 0;
     return buf;
 }
@@ -223,6 +230,6 @@ void weft_activation_forget(void)
                                         "LISTEN_FDNAMES", "LISTEN_PIDFDID"};
     int kept = errno;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        (void)unsetenv(names[i]);
+        (void)unsetenv(names[i]); /* NOLINT(concurrency-mt-unsafe) */
     errno = kept;
 }

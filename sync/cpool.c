@@ -237,7 +237,7 @@ int weft_cpool_put(weft_cpool *p, void *conn, bool usable)
 int weft_cpool_with_(weft_cpool *p, int (*fn)(void *conn, void *arg), void *arg,
                      const char *file, int line)
 {
-    void *conn;
+    void *conn = NULL;
     int rc = weft_cpool_get_(p, &conn, file, line);
     if (rc < 0) return rc;
     rc = fn(conn, arg);

@@ -68,7 +68,7 @@ int weft_transact_(weft_cpool *p, const weft_transaction *t,
                    int (*fn)(void *conn, void *arg), void *arg,
                    const char *file, int line)
 {
-    void *conn;
+    void *conn = NULL;
     bool usable;
     int rc = weft_cpool_get_(p, &conn, file, line);
     if (rc < 0) return rc;

@@ -426,8 +426,8 @@ weft_resolver *dns_resolver_of(const struct dns_server *s, ...)
     va_list more;
     va_start(more, s);
     for (; s; s = va_arg(more, const struct dns_server *)) {
-        strcat(servers, s->address);
-        strcat(servers, " ");
+        size_t len = strlen(servers);
+        (void)snprintf(servers + len, sizeof servers - len, "%s ", s->address);
     }
     va_end(more);
     weft_resolver *r = weft_resolver_new(&o);

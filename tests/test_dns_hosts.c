@@ -204,7 +204,7 @@ TEST_PLAIN(a_long_file_is_read_in_no_time)
     char *text = malloc(lines * LINE);
     CHECK(text);
     for (size_t i = 0; i < lines; i++) {
-        char line[LINE + 1];
+        char line[LINE + 16];
         (void)snprintf(line, sizeof line,
                        "0.0.0.0 ads%07u.tracker.example     \n", (unsigned)i);
         CHECK_EQ(strlen(line), LINE);

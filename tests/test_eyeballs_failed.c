@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_eyeballs_failed.c - what is said when a name could not be dialled, and
  * what is tried when descriptors are short. */
+#include <weft/dns.h>
 #include <weft/scope.h>
 
 #include "errors.h"

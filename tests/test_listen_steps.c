@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
+#if defined(__linux__)
 #include <sys/syscall.h>
+#endif
 
 #include "harness.h"
 #include "listen.h"

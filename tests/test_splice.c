@@ -317,7 +317,7 @@ static void keeps_what_it_has(enum kind a, enum kind b)
     put_letters(from.test, &sent);
     copy_until_stuck(&c);
     put_letters(from.test, &sent);
-    size_t held = weft_relay_held(&c.relay), written = c.done;
+    size_t held = weft_relay_held(&c.relay), written = (size_t)c.done;
     /* All that went is there, a part of the rest is taken by hand, and the
      * next call goes on behind that. */
     get_letters(to.test, &got, written);
@@ -412,7 +412,7 @@ TEST(a_cancelled_send_of_a_file_moves_its_position_by_what_went)
     CHECK(c.done > 0 && c.done < 10 * MANY);
     CHECK_EQ(weft_relay_held(&c.relay), 0);
     CHECK_EQ(lseek(weft_fd_number(c.from), 0, SEEK_CUR), (off_t)c.done);
-    get_letters(pair[1], &got, c.done < MANY ? c.done : MANY);
+    get_letters(pair[1], &got, c.done < MANY ? (size_t)c.done : MANY);
     weft_relay_end(&c.relay);
     CHECK_EQ(weft_close(c.from), 0);
     close_pair(pair);

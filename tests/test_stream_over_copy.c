@@ -158,7 +158,7 @@ CONTRACT(a_cancelled_copy_knows_what_has_gone_and_keeps_the_rest)
     CHECK_EQ(weft_stream_pending(&s), 0);
     CHECK_EQ(weft_stream_shutdown_write(&s), 0);
     CHECK_EQ(peer_reads(got, BLOCK), c.done);
-    CHECK_EQ(memcmp(got, block, c.done), 0);
+    CHECK_EQ(memcmp(got, block, (size_t)c.done), 0);
     ssize_t n = weft_stream_peek(&other, &data);
     CHECK(n > 0);
     CHECK_EQ(memcmp(data, block + c.done, (size_t)n), 0);
