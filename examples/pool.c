@@ -163,7 +163,7 @@ static int use(weft_cpool *db)
     rc = transact(db, "it works", (struct transfer){1, 0, WEFT_MSEC(100)});
     if (rc == 0)
         rc = transact(db, "it does not",
-                      (struct transfer){2, -EDOM, WEFT_MSEC(100)});
+                      (struct transfer){2, -EPERM, WEFT_MSEC(100)});
     if (rc == 0)
         rc = transact(db, "it takes too long",
                       (struct transfer){4, 0, WEFT_SEC(9)});

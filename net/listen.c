@@ -177,7 +177,7 @@ static int listen_at_both(weft_fd *ret, const char *address, const char *port,
 {
     static const uint8_t any[16];
     weft_addr at = {.len = 0};
-    const char *step;
+    const char *step = "socket";
     int err = check_opts(o, false, address);
     if (err < 0) return err;
     if (o->v6_only) return fail(-EINVAL, address, "* is IPv4 too, v6_only not");

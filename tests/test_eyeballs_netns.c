@@ -17,7 +17,7 @@
 
 #include "harness.h"
 
-#if defined(__linux__)
+#if defined(__linux__) && __has_include(<linux/if_tun.h>)
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if.h>

@@ -135,7 +135,9 @@ TEST(as_many_descriptors_go_as_the_system_allows_and_one_more_is_refused)
     fill_with(fds, ALL + 1, ends[0]);
     CHECK_EQ(weft_unix_send_fds(pair[0], "x", 1, fds, ALL + 1, NULL), -EINVAL);
     says("pass 254 descriptors: 253");
-    CHECK_EQ(weft_unix_send_fds(pair[0], "x", 1, fds, ALL, NULL), 0);
+    int err = weft_unix_send_fds(pair[0], "x", 1, fds, ALL, NULL);
+    if (err == -ENOMEM) SKIP("this C library has room for fewer");
+    CHECK_EQ(err, 0);
     weft_unix_extra x = {.fds = got, .room = ALL};
     CHECK_EQ(weft_unix_recv(pair[1], &c, 1, &x), 1);
     CHECK_EQ(x.count, ALL);
