@@ -22,9 +22,9 @@ static int greet(void *arg)
 
 static int start(void *arg)
 {
-    struct greeting all[] = {{"warp", WEFT_MSEC(30)},
-                             {"weft", WEFT_MSEC(10)},
-                             {"shed", WEFT_MSEC(20)}};
+    struct greeting all[] = {{"warp", WEFT_MSEC(300)},
+                             {"weft", WEFT_MSEC(100)},
+                             {"shed", WEFT_MSEC(200)}};
     int rc;
     (void)arg;
     WEFT_NURSERY(n, rc) {
