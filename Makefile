@@ -127,7 +127,7 @@ SYSLIBS := -lrt
 endif
 
 # --- sources: every .c of a module, less the platform files not chosen
-MODULES  := runtime reactor sync exec net
+MODULES  := runtime reactor sync exec net http
 PLATFORM := $(wildcard runtime/switch_*.[cS] reactor/poller_*.c) \
             runtime/os_posix.c
 CHOSEN   := $(wildcard runtime/switch_$(SWITCH).[cS] runtime/os_$(SEAM).c \
@@ -173,9 +173,9 @@ STRESS_WITH := $(filter-out $(STRESS_MAIN),$(call object,$(wildcard stress/*.c))
 FUZZ      := $(patsubst %.c,$(OUT)/%,$(wildcard fuzz/fuzz_*.c))
 FUZZ_WITH := $(FUZZ:=.o)
 
-# --- layers: net, the benchmarks and the examples see only what a user sees
+# --- layers: net, http, the benchmarks and the examples see only what a user sees
 INCLUDE = -Iinclude -I.
-$(OUT)/net/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
+$(OUT)/net/%.o $(OUT)/http/%.o $(OUT)/bench/%.o $(OUT)/examples/%.o: INCLUDE = -Iinclude
 
 # The tests may be compiled with flags of their own: -O0 takes a quarter of the
 # time, where it is the library that differs.

@@ -83,5 +83,6 @@
 
 /* For the tests of a program. */
 #include <weft/testing.h>
+#include <weft/text.h>
 
 #endif

@@ -23,7 +23,7 @@ cd "$(dirname "$0")/.." || exit 1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 jobs=${JOBS:-2}
-library='runtime reactor sync exec net'
+library='runtime reactor sync exec net http'
 flags='-std=c11 -D_GNU_SOURCE -Iinclude -I. -pthread'
 
 has() { # TOOL: is it there?

@@ -126,7 +126,7 @@ build_in() { # DIRECTORY [VARIABLE=VALUE...]: a copy of the library's sources
     place=$1
     shift
     mkdir -p "$place" || return
-    cp -R Makefile include runtime reactor sync exec net "$place" || return
+    cp -R Makefile include runtime reactor sync exec net http "$place" || return
     make -s -C "$place" "CC=$cc" "$@" >"$scratch/log" 2>&1 ||
         { cat "$scratch/log"; return 1; }
     find "$place/build" -name libweft.a

@@ -17,7 +17,7 @@ export LC_ALL=C
 
 counts() { # BUILD...: the counts of the library's objects
     for build in "$@"; do
-        for m in runtime reactor sync exec net; do
+        for m in runtime reactor sync exec net http; do
             find "$build/$m" -name "*.$kind" 2>/dev/null
         done
     done | sort

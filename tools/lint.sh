@@ -10,7 +10,7 @@
 set -u
 export LC_ALL=C
 cc=${1:-cc} out=${2-}
-modules='runtime reactor sync exec net'
+modules='runtime reactor sync exec net http'
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
@@ -21,7 +21,7 @@ seams() {
     sync) echo "$(seams reactor)|runtime/(crash|buffer|remote)\.h|reactor/(reactor|timer|signals)\.h" ;;
     exec) echo "$(seams sync)|runtime/os_(file|names|thread|tty)\.h|sync/(run|group)\.h" ;;
     bench) echo '\.\./runtime/switch\.h' ;; # the one that measures it raw
-    fuzz) echo 'net/[a-z0-9_]+\.h' ;; # what parses the octets of strangers
+    fuzz) echo '(net|http)/[a-z0-9_]+\.h' ;; # what parses the octets of strangers
     *) echo 'none' ;;
     esac
 }
@@ -33,7 +33,8 @@ below() {
     reactor) echo 'runtime|reactor' ;;
     sync) echo 'runtime|reactor|sync' ;;
     exec) echo 'runtime|reactor|sync|exec' ;;
-    *) echo 'runtime|reactor|sync|exec|net' ;;
+    net) echo 'runtime|reactor|sync|exec|net' ;;
+    *) echo 'runtime|reactor|sync|exec|net|http' ;;
     esac
 }
 
@@ -108,7 +109,7 @@ marks() {
         case $f in
         *.S) grep -q 'note\.GNU-stack' "$f" ||
             echo "$f:1: no .note.GNU-stack: the stack would be executable" ;;
-        include/weft/*) owner=$(headers_of "$(below net)" | grep -x "$(basename "$f" .h)")
+        include/weft/*) owner=$(headers_of "$(below http)" | grep -x "$(basename "$f" .h)")
             [ -n "$owner" ] ||
                 echo "$f:2: the first comment is not 'weft/x.h (module) - ...'"
             grep -q "^#include <${f#include/}>" include/weft.h ||
