@@ -196,7 +196,7 @@ size_t wf_ipv6_format(const uint8_t octets[16], char *buf)
 const char *wf_addr_quote(char buf[WF_ADDR_QUOTE], const char *text)
 {
     size_t n = 0;
-    for (; text[n] && n < WF_ADDR_QUOTE - 4; n++) {
+    for (; n < WF_ADDR_QUOTE - 4 && text[n]; n++) {
         unsigned char c = (unsigned char)text[n];
         buf[n] = text[n];
         if (c < ' ' || c == 0x7f) buf[n] = '?';
