@@ -81,8 +81,12 @@
 /* Other programs. */
 #include <weft/process.h>
 
+/* HTTP. */
+#include <weft/http.h>
+#include <weft/http_parse.h>
+#include <weft/text.h>
+
 /* For the tests of a program. */
 #include <weft/testing.h>
-#include <weft/text.h>
 
 #endif
