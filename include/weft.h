@@ -82,9 +82,12 @@
 #include <weft/process.h>
 
 /* HTTP. */
+#include <weft/arena.h>
 #include <weft/http.h>
 #include <weft/http_parse.h>
+#include <weft/http_write.h>
 #include <weft/text.h>
+#include <weft/url.h>
 
 /* For the tests of a program. */
 #include <weft/testing.h>
