@@ -85,6 +85,7 @@
 #include <weft/arena.h>
 #include <weft/http.h>
 #include <weft/http_parse.h>
+#include <weft/http_server.h>
 #include <weft/http_write.h>
 #include <weft/text.h>
 #include <weft/url.h>

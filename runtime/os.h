@@ -140,6 +140,13 @@ static inline int64_t wf_os_clock(void)
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+/* Of the calendar: nanoseconds since 1970. */
+static inline int64_t wf_os_calendar(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 /* What this thread has used of a processor. */
 static inline int64_t wf_os_cpu_clock(void)
 {

@@ -27,6 +27,11 @@ WEFT_API weft_time weft_now(void);
 /** The moment `ns` from now, saturating: weft_after(WEFT_FOREVER) is never. */
 WEFT_API weft_time weft_after(weft_time ns);
 
+/** What the calendar says: nanoseconds since 1970 in UTC, which may jump either
+ *  way. Read when asked. On a virtual clock it goes with that, and a run begins
+ *  on 2001-09-09 at 01:46:40. */
+WEFT_API weft_time weft_calendar(void);
+
 /**
  * Waits for `ns` to pass. Nothing or less to wait for acts as weft_yield.
  *

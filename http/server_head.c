@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server_head.c - the head of a request, and the block that it lives in.
+ *
+ * It is copied to the block, since the handler may park, and parsed there: first
+ * as much as the one before had, then what else there is. One that comes in
+ * pieces is gathered in the block, which grows with it, and the stream owns
+ * nothing meanwhile: so a head is in memory once.
+ */
+#include "server.h"
+
+#include <weft/buffer.h>
+#include <weft/time.h>
+
+#include <string.h>
+
+/* ---- the block ---------------------------------------------------------- */
+
+enum { LEAST_HEAD = 4096 };
+
+static size_t head_offset(const struct wf_link *l)
+{
+    return sizeof(struct wf_exchange) +
+           l->server->opts.limits.fields * sizeof(weft_http_mark);
+}
+
+static char *head_of(struct wf_exchange *x)
+{
+    return (char *)(x->marks + x->link->server->opts.limits.fields);
+}
+
+static size_t head_capacity(const struct wf_exchange *x)
+{
+    return x->bytes - head_offset(x->link);
+}
+
+static struct wf_exchange *get_block(size_t bytes)
+{
+    return bytes == WEFT_BUFFER_BYTES ? weft_buffer_get()
+                                      : weft_buffer_alloc(bytes);
+}
+
+static void put_block(struct wf_exchange *x)
+{
+    if (x->bytes == WEFT_BUFFER_BYTES)
+        weft_buffer_put(x);
+    else
+        weft_buffer_free(x, x->bytes);
+}
+
+static void begin(struct wf_exchange *x)
+{
+    const weft_http_server_opts *o = &x->link->server->opts;
+    weft_req *r = &x->req;
+    x->since = weft_now();
+    x->patience[0] = o->body_timeout;
+    x->patience[1] = o->send_timeout;
+    x->max_body = o->max_body;
+    x->is = (struct wf_state){0};
+    r->arena = (weft_arena){NULL}; /* until it is known what the head leaves */
+    r->user = NULL;
+    r->status = 0;
+    r->received = r->sent = 0;
+    r->route_ = NULL;
+    r->params_ = NULL;
+    weft_http_request_init(&r->head, x->marks, o->limits.fields, &o->limits);
+}
+
+int wf_exchange_open(struct wf_link *l)
+{
+    size_t bytes = WEFT_BUFFER_BYTES;
+    if (head_offset(l) + LEAST_HEAD > bytes)
+        bytes = head_offset(l) + LEAST_HEAD;
+    struct wf_exchange *x = get_block(bytes);
+    if (!x) return -ENOMEM;
+    x->req.conn = l->conn;
+    x->req.server = l->server;
+    x->link = l;
+    x->bytes = bytes;
+    l->x = x;
+    begin(x);
+    return 0;
+}
+
+static void give_back_what_it_has(struct wf_exchange *x)
+{
+    if (x->is.after) wf_after_drop(x);
+    if (weft_arena_used(&x->req.arena) > 0) weft_arena_reset(&x->req.arena);
+}
+
+void wf_exchange_reset(struct wf_link *l)
+{
+    give_back_what_it_has(l->x);
+    begin(l->x);
+}
+
+void wf_exchange_close(struct wf_link *l)
+{
+    if (!l->x) return;
+    give_back_what_it_has(l->x);
+    put_block(l->x);
+    l->x = NULL;
+}
+
+/* Nobody has seen the request yet, so it can move. */
+static int grow(struct wf_link *l)
+{
+    struct wf_exchange *old = l->x;
+    size_t most = head_offset(l) + l->server->opts.limits.head + 64;
+    size_t bytes = old->bytes < most / 2 ? 2 * old->bytes : most;
+    if (bytes <= old->bytes) bytes = old->bytes + LEAST_HEAD;
+    struct wf_exchange *x = get_block(bytes);
+    if (!x) return -ENOMEM;
+    memcpy((void *)x, old, old->bytes);
+    put_block(old);
+    x->bytes = bytes;
+    x->req.head.fields.marks = x->marks;
+    l->x = x;
+    return 0;
+}
+
+/* ---- reading one -------------------------------------------------------- */
+
+static int refuse(struct wf_link *l, int status, const char *why)
+{
+    l->refusal = status;
+    l->why = why;
+    return WF_REFUSE;
+}
+
+static int is_over(struct wf_link *l, ssize_t n)
+{
+    if (n < 0) return (int)n;
+    return refuse(l, 400, "the request ends within its head");
+}
+
+/* Of a first request the time began with the connection. */
+static void wait_for_more(struct wf_link *l)
+{
+    if (l->phase == WF_HEAD || weft_scope_cancel_called(&l->scope)) return;
+    if (l->served > 0)
+        wf_wait_for(l, WF_HEAD, weft_after(l->server->opts.head_timeout));
+    l->phase = WF_HEAD;
+}
+
+static int make_room(struct wf_link *l, size_t have)
+{
+    return have < head_capacity(l->x) ? 0 : grow(l);
+}
+
+/* A little more than that, as the parser looks at many octets at once. */
+static uint32_t usual(ssize_t len)
+{
+    return (uint32_t)(len < LEAST_HEAD - 64 ? len + 64 : LEAST_HEAD);
+}
+
+int wf_read_head(struct wf_link *l, const char *data, size_t n)
+{
+    size_t have = 0, room = l->usual;
+    for (;;) {
+        size_t take = n < room ? n : room;
+        struct wf_exchange *x = l->x;
+        char *head = head_of(x);
+        memcpy(head + have, data, take);
+        ssize_t len = weft_http_parse_request(&x->req.head, head, have + take);
+        if (len > 0) {
+            weft_stream_consume(&l->stream, (size_t)len - have);
+            weft_arena_init(&x->req.arena, head + len,
+                            head_capacity(x) - (size_t)len);
+            l->usual = usual(len);
+            return WF_GO_ON;
+        }
+        weft_stream_consume(&l->stream, take);
+        have += take;
+        if (len < 0) return refuse(l, x->req.head.status, x->req.head.wrong);
+        int err = make_room(l, have);
+        if (err < 0) return err;
+        if (weft_stream_buffered(&l->stream) == 0) wait_for_more(l);
+        ssize_t more = weft_stream_peek(&l->stream, &data);
+        if (more <= 0) return is_over(l, more);
+        n = (size_t)more;
+        room = head_capacity(l->x) - have;
+    }
+}
