@@ -84,7 +84,9 @@
 /* HTTP. */
 #include <weft/arena.h>
 #include <weft/http.h>
+#include <weft/http_files.h>
 #include <weft/http_parse.h>
+#include <weft/http_route.h>
 #include <weft/http_server.h>
 #include <weft/http_write.h>
 #include <weft/text.h>

@@ -105,13 +105,20 @@ static void start_anywhere(struct program *p, const char *name)
     start_server(p, name, (char *[]){(char[]){"127.0.0.1:0"}, NULL});
 }
 
-static void start_on_two_workers(struct program *p, const char *name)
+static void start_on_workers(struct program *p, const char *name,
+                             const char *workers, char *more)
 {
-    char line[256],
-        *arguments[] = {(char[]){"127.0.0.1:0"}, (char[]){"2"}, NULL};
+    char line[256], count[8], *arguments[] = {(char[]){"127.0.0.1:0"}, count,
+                                              more, NULL};
+    (void)snprintf(count, sizeof count, "%s", workers);
     start_program(p, name, arguments);
     (void)read_its_line(p, line, sizeof line);
     CHECK_EQ(sscanf(line, "listening on %127s", p->address[0]), 1);
+}
+
+static void start_on_two_workers(struct program *p, const char *name)
+{
+    start_on_workers(p, name, "2", NULL);
 }
 
 /* ---- hello, and how all of them begin ----------------------------------- */
@@ -274,7 +281,7 @@ static const struct {
     {"GET / HTTP/1.1\r\n" HOST "\r\n", "200"},
     {"HEAD / HTTP/1.1\r\n" HOST "\r\n", "200h"},
     {"POST /x?y HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello", "200"},
-    {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "200"},
+    {"OPTIONS /x HTTP/1.1\r\n" HOST "\r\n", "200"},
     {"GET / HTTP/1.1\r\nhOST:here\r\nX-Empty:\r\n\r\n", "200"},
     /* pipelined, in one segment */
     {"GET /1 HTTP/1.1\r\n" HOST "\r\nGET /2 HTTP/1.1\r\n" HOST
@@ -311,12 +318,16 @@ static const struct {
     {"POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\na", "400"},
     {"POST / HTTP/1.1\r\n" HOST "Content-Length: 1048577\r\n\r\n", "413"},
     {"POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551617\r\n\r\n",
-     "413"},
-    {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+     "5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
+     "200 200"},
+    {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n"
+     "0\r\n\r\n",
      "501"},
     {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n"
      "Content-Length: 5\r\n\r\n0\r\n\r\n",
-     "501"},
+     "400"},
     /* octets where they must not be */
     {"GET / HTTP/1.1\n" HOST "\r\n", "400"},
     {"GET / HTTP/1.1\r\nHost: here\n\r\n", "400"},
@@ -334,15 +345,15 @@ static const struct {
     {"GET /\tHTTP/1.1\r\n" HOST "\r\n", "400"},
     {"GET HTTP/1.1\r\n" HOST "\r\n", "400"},
     {"GET /\r\n" HOST "\r\n", "400"},
-    {"GET / HTTP/2.0\r\n" HOST "\r\n", "400"},
+    {"GET / HTTP/2.0\r\n" HOST "\r\n", "505"},
     {"GET / HTTP/1.10\r\n" HOST "\r\n", "400"},
     {"GET / http/1.1\r\n" HOST "\r\n", "400"},
     {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"},
     {"\026\003\001\002\n", "400"}, /* someone greets in TLS */
     /* what never becomes a request */
     {"", ""},
-    {"GET / HTTP/1.1\r\n" HOST, ""},
-    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhell", ""},
+    {"GET / HTTP/1.1\r\n" HOST, "400"},
+    {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhell", "400"},
 };
 
 /* Takes the answer at `text` apart: its length; *ret_status and *ret_body are
@@ -373,7 +384,8 @@ static void check_answers(const char *text, const char *want)
             after++;
         } else {
             CHECK((long)strlen(rest) >= body);
-            if (body > 0) CHECK_EQ(strncmp(rest, "Hello, World!", 13), 0);
+            if (status == 200)
+                CHECK_EQ(strncmp(rest, "Hello, World!", 13), 0);
             rest += body;
         }
         want = after + (*after == ' ');
@@ -460,20 +472,31 @@ TEST_PLAIN(http_server_takes_a_request_octet_by_octet)
 
 TEST_PLAIN(http_server_bounds_the_head)
 {
-    static char text[20000];
+    enum { LINE = 16384, HEAD = 65536 };
+    static const char end[] = " HTTP/1.1\r\n" HOST "\r\n";
+    static char text[HEAD + 8192];
     struct program p;
-    int n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" HOST "X: ");
+    size_t n = 0;
     start_anywhere(&p, "http_server");
 
-    /* 16 KiB in all are allowed, and the next octet is not. */
-    memset(text + n, 'x', 16384 - (size_t)n - 4);
-    memcpy(text + 16384 - 4, "\r\n\r\n", 5);
+    /* 16 KiB of request line are allowed, and the next octet is not. */
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "GET /", 5);
+    memcpy(text + LINE - 9, end, sizeof end);
     check_answers(ask(p.address[0], text, true), "200");
-    memcpy(text + 16384 - 4, "x\r\n\r\n", 6);
-    check_answers(ask(p.address[0], text, true), "431");
+    text[LINE - 9] = 'x';
+    memcpy(text + LINE - 8, end, sizeof end);
+    check_answers(ask(p.address[0], text, true), "414");
 
-    /* One without an end is refused as soon as it is too long. */
-    memset(text + n, 'x', sizeof text - 1 - (size_t)n);
+    /* So are 64 KiB in all; one without an end is refused as soon as it is
+     * too long. */
+    n = (size_t)snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" HOST "X: ");
+    memset(text + n, 'x', HEAD - n - 4);
+    memcpy(text + HEAD - 4, "\r\n\r\n", 5);
+    check_answers(ask(p.address[0], text, true), "200");
+    memcpy(text + HEAD - 4, "x\r\n\r\n", 6);
+    check_answers(ask(p.address[0], text, true), "431");
+    memset(text + n, 'x', sizeof text - 1 - n);
     check_answers(ask(p.address[0], text, false), "431");
     stop_server(&p);
 }
@@ -538,6 +561,109 @@ TEST_PLAIN(http_server_answers_what_was_sent_before_it_was_stopped)
     CHECK_EQ(close(half), 0);
     hear_the_end(idle);
     CHECK_EQ(await_program(&p, answers, sizeof answers), 0);
+}
+
+/* ---- ... its routes ----------------------------------------------------- */
+
+#define JSON(text) "Content-Type: application/json\r\n", text
+
+/* A request of its own connection; what comes is its status and its body. */
+static const struct {
+    const char *line, *fields, *body, *want;
+} routes[] = {
+    {"GET /hello/w%C3%A9ft", "", "", "200 Hello, w\xc3\xa9" "ft!\n"},
+    {"GET /wait/5", "", "", "200 after 5 ms\n"},
+    {"GET /wait/long", "", "", "404 404 Not Found\n"},
+    {"GET /hello", "", "", "200 Hello, World!"},
+    {"DELETE /hello/you", "", "", "405 405 Method Not Allowed\n"},
+    {"GET /files/a.txt", "", "", "200 a file\n"},
+    {"GET /files/a.txt", "Range: bytes=2-5\r\n", "", "206 file"},
+    {"GET /files/../a.txt", "", "", "200 Hello, World!"}, /* of no route */
+    {"GET /files/%2e%2e%2fa.txt", "", "", "404 404 Not Found\n"},
+    {"GET /files/b.txt", "", "", "404 404 Not Found\n"},
+};
+
+static const struct {
+    const char *fields, *body, *want;
+} sums[] = {
+    {JSON("{\"numbers\": [1, 2.5]}"), "200 {\"count\":2,\"sum\":3.5}"},
+    {JSON("{\"numbers\": []}"), "200 {\"count\":0,\"sum\":0.0}"},
+    {JSON("{\"numbers\": [1, \"]\"]}"),
+     "422 {\"error\":\"\\\"numbers\\\" is no list of numbers\"}"},
+    {JSON("[1]"),
+     "422 {\"error\":\"\\\"numbers\\\" is no list of numbers\"}"},
+    {JSON("[1"), "400 {\"error\":\"']' expected near end of file\"}"},
+    {JSON("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["),
+     "400 {\"error\":\"it is nested too deep\"}"},
+    {"Content-Type: text/json\r\n", "{}",
+     "415 {\"error\":\"it is no application/json\"}"},
+};
+
+static const char *fetch(struct program *p, const char *line,
+                         const char *fields, const char *body)
+{
+    static char request[1024], result[1024];
+    (void)snprintf(request, sizeof request,
+                   "%s HTTP/1.1\r\n" HOST "Connection: close\r\n%s"
+                   "Content-Length: %zu\r\n\r\n%s",
+                   line, fields, strlen(body), body);
+    const char *answer = ask(p->address[0], request, false);
+    const char *end = strstr(answer, "\r\n\r\n");
+    CHECK(strncmp(answer, "HTTP/1.1 ", 9) == 0 && end != NULL);
+    (void)snprintf(result, sizeof result, "%.3s %s", answer + 9, end + 4);
+    return result;
+}
+
+/* With one file to serve. */
+static void start_with_files(struct program *p, char *dir, size_t size)
+{
+    char path[256];
+    const char *tmp = getenv("TMPDIR");
+    (void)snprintf(dir, size, "%s/weft-XXXXXX",
+                   tmp && strlen(tmp) < 60 ? tmp : "/tmp");
+    CHECK(mkdtemp(dir) != NULL);
+    (void)snprintf(path, sizeof path, "%s/a.txt", dir);
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fputs("a file\n", file) >= 0);
+    CHECK_EQ(fclose(file), 0);
+    start_on_workers(p, "http_server", "1", dir);
+}
+
+static void remove_files(const char *dir)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/a.txt", dir);
+    CHECK_EQ(unlink(path), 0);
+    CHECK_EQ(rmdir(dir), 0);
+}
+
+TEST_PLAIN(http_server_has_routes_and_files)
+{
+    struct program p;
+    char dir[128];
+    start_with_files(&p, dir, sizeof dir);
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        CHECK_STR(fetch(&p, routes[i].line, routes[i].fields, routes[i].body),
+                  routes[i].want);
+    stop_server(&p);
+    remove_files(dir);
+}
+
+TEST_PLAIN(http_server_reads_and_writes_json)
+{
+    struct program p;
+    start_anywhere(&p, "http_server");
+    if (strncmp(fetch(&p, "POST /api/sum", "", ""), "501", 3) == 0) {
+        stop_server(&p);
+        SKIP("built without jansson");
+    }
+    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
+        CHECK_STR(fetch(&p, "POST /api/sum", sums[i].fields, sums[i].body),
+                  sums[i].want);
+    const char *shown = fetch(&p, "GET /api/show?x", "X-A: b\r\n", "");
+    CHECK(strstr(shown, "\"target\":\"/api/show?x\"") != NULL);
+    CHECK(strstr(shown, "\"X-A\":\"b\"") != NULL);
+    stop_server(&p);
 }
 
 /* ---- chat --------------------------------------------------------------- */
