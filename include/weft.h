@@ -84,6 +84,7 @@
 /* HTTP. */
 #include <weft/arena.h>
 #include <weft/http.h>
+#include <weft/http_client.h>
 #include <weft/http_files.h>
 #include <weft/http_parse.h>
 #include <weft/http_route.h>

@@ -214,3 +214,8 @@ TEST_PLAIN(background_shuts_down_in_the_same_way_when_it_gets_a_signal)
     CHECK_STR(text, want);
     CHECK_EQ(status, 0);
 }
+
+TEST_PLAIN(http_client_shows_who_is_followed_asked_again_and_given_up)
+{
+    says_what_is_expected("http_client");
+}
