@@ -92,6 +92,7 @@
 #include <weft/http_write.h>
 #include <weft/text.h>
 #include <weft/url.h>
+#include <weft/websocket.h>
 
 /* For the tests of a program. */
 #include <weft/testing.h>
