@@ -169,6 +169,11 @@ STRESS      := $(OUT)/stress/stress
 STRESS_MAIN := $(OUT)/stress/main.o
 STRESS_WITH := $(filter-out $(STRESS_MAIN),$(call object,$(wildcard stress/*.c)))
 
+# Streams of HTTP changed by chance, through the parser and through a model.
+FUZZ_HTTP      := $(OUT)/stress/http/fuzz-http
+FUZZ_HTTP_OBJS := $(call object,stress/http/main.c tests/chance.c \
+                  $(wildcard tests/http_*.c))
+
 # What reads the octets of strangers: programs of clang's fuzzer, and a test.
 FUZZ      := $(patsubst %.c,$(OUT)/%,$(wildcard fuzz/fuzz_*.c))
 FUZZ_WITH := $(FUZZ:=.o)
@@ -196,7 +201,7 @@ $(OUT)/examples/http_server: private ALSO = $(JSON:%=-ljansson)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all test suite orders memcheck threads helgrind cases memcases sweep \
-        sweep-here hostile hostile-here torture torture-here stress \
+        sweep-here hostile hostile-here torture torture-here stress fuzz-http \
         fuzz fuzz-here fuzz-merge fuzz-merge-here check lint analyze cover elf \
         bench bench-programs test-programs examples install clean help FORCE
 
@@ -262,17 +267,19 @@ HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
                chan_workers dial dial_names dns dns_cache dns_forged \
                dns_records dns_servers dns_tcp dns_which dump example_proxy \
                eyeballs eyeballs_failed file file_cache foreign fork grant_io \
-               http_files http_files_parts http_route_replies \
-               io io_close io_edges io_ends listen listen_inherited net \
-               outside pipe poller post process process_without_pidfd random \
-               remote select_fd serve serve_bad serve_limits serve_memory \
-               serve_stats serve_stop serve_workers signal splice splice_ways \
-               stream stream_out stream_over stream_over_copy stream_over_out \
-               stream_random sweep_dial sweep_http_files sweep_io sweep_net \
-               sweep_process \
-               sweep_udp sweep_unix testing token tty udp udp_batch udp_group \
-               udp_local unix unix_fds workers workers_end workers_random \
-               workers_with
+               http_client_send http_client_sockets http_client_stale \
+               http_files http_files_parts http_route_replies http_served \
+               http_server http_server_body http_server_pieces \
+               http_server_refusals io io_close io_edges io_ends listen \
+               listen_inherited net outside pipe poller post process \
+               process_without_pidfd random remote select_fd serve serve_bad \
+               serve_limits serve_memory serve_stats serve_stop serve_workers \
+               signal splice splice_ways stream stream_out stream_over \
+               stream_over_copy stream_over_out stream_random sweep_dial \
+               sweep_http_files sweep_io sweep_net sweep_process sweep_udp \
+               sweep_unix testing token tty udp udp_batch udp_group udp_local \
+               unix unix_fds workers workers_end workers_random workers_with \
+               ws_client ws_close ws_read ws_send ws_server
 HOSTILE_LONG = $(patsubst %,$(OUT)/tests/test_%,anywhere chan_mt fd_races \
                memory random_programs stream_scratch watchdog \
                workers_deadlock)
@@ -342,6 +349,11 @@ stress: $(STRESS) ## SEEDS=1 times STEPS=1000000 random steps against a model
 	@echo '== $(notdir $(OUT))'
 	@$(RUNNER) $(STRESS) -v --seed $(SEED) --seeds $(SEEDS) \
 	    --first $(FIRST) --steps $(STEPS) --wakes $(WAKES)
+
+# What is printed of a difference ends in its SEED.
+fuzz-http: $(FUZZ_HTTP) ## SEEDS=1 mutated streams of HTTP: parser against model
+	@echo '== $(notdir $(OUT)), seeds from $(SEED) on'
+	@$(RUNNER) $(FUZZ_HTTP) --seed $(SEED) --seeds $(SEEDS)
 
 # Each program for SECS=60 seconds. What it finds is kept in build/; fuzz-merge
 # makes of it the corpus that test_corpus replays.
@@ -438,6 +450,9 @@ $(STRESS): $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(OUT)/members
 	@echo '  LD   $@' && \
 	    $(LINK) -o $@ $(STRESS_MAIN) $(STRESS_WITH) $(LIB) $(SYSLIBS) \
 	    $(LDLIBS)
+$(FUZZ_HTTP): $(FUZZ_HTTP_OBJS) $(LIB) $(OUT)/members
+	@echo '  LD   $@' && $(LINK) -o $@ $(FUZZ_HTTP_OBJS) $(LIB) $(SYSLIBS) \
+	    $(LDLIBS)
 $(TORTURE_MAIN): $(TORTURE_OBJS) $(LIB) $(OUT)/members
 	@echo '  LD   $@' && $(LINK) -o $@ $(TORTURE_OBJS) -Wl,--whole-archive \
 	    $(LIB) -Wl,--no-whole-archive -lm $(SYSLIBS) $(LDLIBS)
@@ -454,7 +469,7 @@ $(OUT)/%.o: %.S $(OUT)/flags
 	@echo '  AS   $<' && mkdir -p $(@D) && \
 	    $(COMPILE) $(ASMMAP) $(INCLUDE) -MMD -MP -c -o $@ $<
 
-$(TESTS) $(BENCH) $(EXAMP) $(STRESS): $(SHIM)
+$(TESTS) $(BENCH) $(EXAMP) $(STRESS) $(FUZZ_HTTP): $(SHIM)
 ifeq ($(NO_CXX),)
 $(CXX_TESTS) $(CXX_EXAMP): private LINK = $(LINK_CXX)
 $(OUT)/%.o: %.cc $(OUT)/flags
@@ -473,12 +488,13 @@ $(OUT)/flags: export STAMP = $(COMPILE) / $(LINK) $(LDLIBS) / \
     $(COMPILE_CXX) / $(NO_CXX) / $(TESTFLAGS) / \
     $(shell $(CC) --version | head -n 1)
 $(OUT)/members: export STAMP = $(LIB_OBJS) / $(TEST_WITH) / $(BENCH_WITH) / \
-    $(STRESS_WITH) / $(FUZZ_WITH) / $(TORTURE_OBJS)
+    $(STRESS_WITH) / $(FUZZ_HTTP_OBJS) / $(FUZZ_WITH) / $(TORTURE_OBJS)
 $(OUT)/members: $(OUT)/flags
 $(OUT)/flags $(OUT)/members: FORCE
 	@mkdir -p $(@D) && printf '%s\n' "$$STAMP" | cmp -s - $@ || \
 	    printf '%s\n' "$$STAMP" >$@
 
 -include $(patsubst %.o,%.d,$(SHIM) $(LIB_OBJS) $(TEST_WITH) $(BENCH_WITH) \
-         $(STRESS_MAIN) $(STRESS_WITH) $(FUZZ_WITH) $(TORTURE_OBJS)) \
+         $(STRESS_MAIN) $(STRESS_WITH) $(FUZZ_HTTP_OBJS) $(FUZZ_WITH) \
+         $(TORTURE_OBJS)) \
          $(patsubst %,%.d,$(TESTS) $(BENCH) $(EXAMP))
