@@ -373,8 +373,8 @@ void http_differ(const struct http_corpus *c, bool response, uint64_t seed,
     http_mutate(c, seed, &stream);
     k.asked = verbs[random_draw_from(&state, 4)];
     struct http_pieces p;
-    p.first = 1 + random_draw_from(&state, (uint64_t)stream.len + 1);
-    p.then = 1 + random_draw_from(&state, (uint64_t)stream.len + 1);
+    p.first = 1 + (size_t)random_draw_from(&state, stream.len + 1);
+    p.then = 1 + (size_t)random_draw_from(&state, stream.len + 1);
     by_the_model(&k);
     tally->disagreements +=
         !(agree(&k, (struct http_pieces){0, 0}) && agree(&k, p));
