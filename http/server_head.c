@@ -57,7 +57,7 @@ static void begin(struct wf_exchange *x)
     x->patience[1] = o->send_timeout;
     x->max_body = o->max_body;
     x->is = (struct wf_state){0};
-    r->arena = (weft_arena){NULL}; /* until it is known what the head leaves */
+    r->arena = (weft_arena){0}; /* until it is known what the head leaves */
     r->user = NULL;
     r->status = 0;
     r->received = r->sent = 0;
