@@ -73,7 +73,7 @@ static int fetch_all(struct pages *all, size_t count)
 {
     const weft_gather_opts o = {.policy = WEFT_COLLECT, .limit = AT_A_TIME};
     weft_http_client_stats stats;
-    int rcs[MANY], rc;
+    int rcs[MANY] = {0}, rc;
     WEFT_FAIL_AFTER(rc, WEFT_SEC(60))
         rc = weft_map(count, fetch, all, rcs, &o);
     for (size_t i = 0; i < count; i++)

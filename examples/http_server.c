@@ -222,7 +222,7 @@ static int serve(weft_http_server *s, const struct settings *set)
 {
     char text[WEFT_ADDR_TEXT];
     const weft_listen_opts each = {.reuse_port = weft_workers() > 1};
-    weft_fd listener;
+    weft_fd listener = {0};
     weft_addr at;
     int err = add_routes(s, set);
     if (err == 0) err = weft_listen(&listener, set->address, &each);

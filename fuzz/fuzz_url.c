@@ -23,7 +23,7 @@ static weft_text head(weft_text t, size_t len)
 static size_t put(char *out, const char *before, weft_text t, const char *after)
 {
     if (!t.at) return 0;
-    return (size_t)snprintf(out, 3 * MOST, "%s%.*s%s", before, (int)t.len, t.at,
+    return (size_t)snprintf(out, (size_t)3 * MOST, "%s%.*s%s", before, (int)t.len, t.at,
                             after);
 }
 

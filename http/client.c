@@ -49,7 +49,7 @@ weft_http *weft_http_new(const weft_http_opts *o)
 /* Names the oldest of those that are not ended; 0, if there are none. */
 static int name_leak(const weft_http *h)
 {
-    const struct weft_http_exchange_ *x = h->early;
+    const struct weft_http_exchange_ *x;
     unsigned count = 0;
     for (x = h->early; x; x = x->next)
         count++;

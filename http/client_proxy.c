@@ -48,8 +48,9 @@ static int set_proxy(weft_http *h, struct wf_client_proxy *p, const char *text)
 
 static const char *variable(const char *lower, const char *upper)
 {
-    const char *value = getenv(lower);
-    if (!value && upper) value = getenv(upper);
+    const char *value = getenv(lower); /* NOLINT(concurrency-mt-unsafe) */
+    if (!value && upper)
+        value = getenv(upper); /* NOLINT(concurrency-mt-unsafe) */
     return value && *value ? value : NULL;
 }
 
@@ -59,7 +60,8 @@ int wf_client_set_proxies(weft_http *h)
     const char *http = o->proxy, *https = o->proxy;
     o->proxy = NULL; /* the caller's memory */
     if (!http && o->proxy_from_environment) {
-        bool is_cgi = getenv("REQUEST_METHOD") != NULL;
+        bool is_cgi =
+            getenv("REQUEST_METHOD"); /* NOLINT(concurrency-mt-unsafe) */
         http = variable("http_proxy", is_cgi ? NULL : "HTTP_PROXY");
         https = variable("https_proxy", "HTTPS_PROXY");
     }

@@ -74,7 +74,8 @@ static int join(struct weft_http_exchange_ *x, weft_text base,
     if (err < 0) return err;
     if (!u.scheme.at && base.len == 0)
         return weft_fail_at(-EINVAL, x->file, x->line,
-                            "http: \"%.40s\" is relative, and there is no base",
+                            "http: \"%.*s\" is relative, and there is no base",
+                            reference.len > 40 ? 40 : (int)reference.len,
                             reference.at);
     if (base.len == 0) base = reference;
     size_t room = base.len + reference.len + 16;
@@ -111,7 +112,8 @@ int wf_client_set_url(struct weft_http_exchange_ *x, weft_text base,
     char *text = NULL;
     size_t len = 0;
     int err = join(x, base, reference, &text, &len);
-    if (err == 0) err = weft_url_parse(&x->to, (weft_text){text, len});
+    if (err < 0 || !text) return err;
+    err = weft_url_parse(&x->to, (weft_text){text, len});
     if (err == 0) err = check_scheme(x);
     if (err == 0 && !x->to.authority.at)
         err = weft_fail_at(-EINVAL, x->file, x->line,

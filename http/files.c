@@ -38,7 +38,7 @@ static bool is_url_octet(char c)
 static char *put_encoded(char *at, weft_text t)
 {
     static const char digit[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < t.len; i++) {
+    for (size_t i = 0; t.at && i < t.len; i++) {
         unsigned char c = (unsigned char)t.at[i];
         if (is_url_octet(t.at[i])) {
             *at++ = t.at[i];

@@ -137,9 +137,10 @@ static uint32_t trimmed(const char *value, const char *end)
 int wf_http_field_lines(struct weft_http_scan_ *s, weft_http_fields *f,
                         const char *data, size_t len)
 {
+    static weft_http_mark none; /* without room there is no line to mark */
     const char *p = data + s->at_;
     const char *const end = wf_http_end(s, data, len);
-    weft_http_mark *mark = f->room ? f->marks + f->count : NULL;
+    weft_http_mark *mark = f->room ? f->marks + f->count : &none;
     const bool is_long = end - data > LONGEST_NAME;
     const char *start, *stop;
     enum wf_wrong wrong;

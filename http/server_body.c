@@ -109,7 +109,7 @@ static int read_trailers(struct wf_exchange *x)
 {
     weft_http_limits limits = x->link->server->opts.limits;
     weft_http_trailers t;
-    const char *data;
+    const char *data = "";
     size_t have = 0;
     if (limits.head > MAX_TRAILERS) limits.head = MAX_TRAILERS;
     weft_http_mark *marks =
@@ -142,7 +142,7 @@ static int next_of_chunks(struct wf_exchange *x, const char **ret_data)
     weft_stream *s = &x->link->stream;
     weft_text run = {NULL, 0};
     while (!x->chunks.trailers) {
-        const char *data;
+        const char *data = NULL;
         ssize_t n = more(x, 0, &data);
         if (n < 0) return (int)n;
         n = weft_http_dechunk(&x->chunks, data, (size_t)n, &run);

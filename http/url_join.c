@@ -172,7 +172,7 @@ static void put_path(struct out *o, const struct target *t)
 ssize_t weft_url_join(weft_text base, weft_text reference, char *buf,
                       size_t size)
 {
-    weft_url from, to;
+    weft_url from = {0}, to = {0};
     int err = weft_url_parse(&from, base);
     if (err == 0) err = weft_url_parse(&to, reference);
     if (err < 0) return err;
