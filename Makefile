@@ -172,7 +172,7 @@ STRESS_WITH := $(filter-out $(STRESS_MAIN),$(call object,$(wildcard stress/*.c))
 # Streams of HTTP changed by chance, through the parser and through a model.
 FUZZ_HTTP      := $(OUT)/stress/http/fuzz-http
 FUZZ_HTTP_OBJS := $(call object,stress/http/main.c tests/chance.c \
-                  $(wildcard tests/http_*.c))
+                  $(filter-out tests/http_heads.c,$(wildcard tests/http_*.c)))
 
 # What reads the octets of strangers: programs of clang's fuzzer, and a test.
 FUZZ      := $(patsubst %.c,$(OUT)/%,$(wildcard fuzz/fuzz_*.c))

@@ -14,6 +14,7 @@
 
 #include "heed.h"
 #include "octets.h"
+#include "quick.h"
 #include "scan.h"
 #include "target.h"
 
@@ -207,12 +208,11 @@ static int refused(weft_http_request *r, const char *data)
     return -EBADMSG;
 }
 
-ssize_t weft_http_parse_request(weft_http_request *r, const char *data,
-                                size_t len)
+/* What is not plain, or has not all come. */
+static ssize_t read_on(weft_http_request *r, const char *data, size_t len)
 {
     struct weft_http_scan_ *s = &r->scan_;
     int rc = 1;
-    if (!data) data = ""; /* NULL + 0 is not defined */
     if (len < s->at_)
         return weft_fail(-EINVAL, "http request: %zu octets, after %u", len,
                          s->at_);
@@ -227,4 +227,15 @@ ssize_t weft_http_parse_request(weft_http_request *r, const char *data,
     if (rc == 0) return 0;
     weft_http_request_move(r, data);
     return (ssize_t)s->at_;
+}
+
+ssize_t weft_http_parse_request(weft_http_request *r, const char *data,
+                                size_t len)
+{
+    if (!data) data = ""; /* NULL + 0 is not defined */
+    if (r->scan_.state_ == WF_AT_START) {
+        size_t head = wf_http_quick(r, data, len);
+        if (head > 0) return (ssize_t)head;
+    }
+    return read_on(r, data, len);
 }

@@ -67,7 +67,7 @@ static void expect_status(struct http_expected *e, const char *status,
 static void expect_line(struct http_expected *e, const char *line,
                         const char *end)
 {
-    if (line[0] == '!') {
+    if (line[0] == '!' && line[1] == ' ') {
         expect_status(e, line + 2, (size_t)(end - line - 2));
     } else if (line[0] == '.') {
         e->end = WANTS_MORE;

@@ -79,7 +79,7 @@ static const struct http_case *any_case(struct mutant *m)
     do
         c = &m->corpus->cases[below(m, m->corpus->count)];
     while (c->octets.len > SHORT ||
-           (!any && outcome_text(&c->outcome)[0] == '!'));
+           (!any && strncmp(outcome_text(&c->outcome), "! ", 2) == 0));
     return c;
 }
 

@@ -110,7 +110,8 @@ void outcome_free(struct http_outcome *o)
 /* How much of it comes before a status that refuses, if one does. */
 static size_t before_status(const char *text)
 {
-    const char *refused = text[0] == '!' ? text : strstr(text, "\n! ");
+    const char *refused =
+        strncmp(text, "! ", 2) == 0 ? text : strstr(text, "\n! ");
     return refused ? (size_t)(refused - text) + 2 : strlen(text);
 }
 
