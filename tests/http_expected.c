@@ -67,9 +67,9 @@ static void expect_status(struct http_expected *e, const char *status,
 static void expect_line(struct http_expected *e, const char *line,
                         const char *end)
 {
-    if (line[0] == '!' && line[1] == ' ') {
+    if (outcome_refuses(line)) {
         expect_status(e, line + 2, (size_t)(end - line - 2));
-    } else if (line[0] == '.') {
+    } else if (outcome_wants_more(line)) {
         e->end = WANTS_MORE;
     } else {
         expect_answer(e, line, end);

@@ -79,7 +79,7 @@ static const struct http_case *any_case(struct mutant *m)
     do
         c = &m->corpus->cases[below(m, m->corpus->count)];
     while (c->octets.len > SHORT ||
-           (!any && strncmp(outcome_text(&c->outcome), "! ", 2) == 0));
+           (!any && outcome_refuses(outcome_text(&c->outcome))));
     return c;
 }
 
@@ -379,8 +379,9 @@ void http_differ(const struct http_corpus *c, bool response, uint64_t seed,
     tally->disagreements +=
         !(agree(&k, (struct http_pieces){0, 0}) && agree(&k, p));
     tally->streams++;
+    const char *line = outcome_text(&k.model);
     tally->messages +=
-        k.model.len > 0 && k.model.text[0] != '!' && k.model.text[0] != '.';
+        *line && !outcome_refuses(line) && !outcome_wants_more(line);
     tally->refused += strstr(outcome_text(&k.model), "! ") != NULL;
     outcome_free(&stream);
     outcome_free(&k.model);

@@ -107,6 +107,18 @@ void outcome_free(struct http_outcome *o)
     *o = (struct http_outcome){0};
 }
 
+bool outcome_refuses(const char *line)
+{
+    return strncmp(line, "! ", 2) == 0 && (strchr("123456789", line[2]) ||
+                                           strcmp(line + 2, "refused\n") == 0 ||
+                                           strcmp(line + 2, "cut\n") == 0);
+}
+
+bool outcome_wants_more(const char *line)
+{
+    return strncmp(line, "...\n", 4) == 0;
+}
+
 /* How much of it comes before a status that refuses, if one does. */
 static size_t before_status(const char *text)
 {

@@ -54,6 +54,11 @@ const char *outcome_text(const struct http_outcome *o);
 void outcome_clear(struct http_outcome *o); /* keeps the memory */
 void outcome_free(struct http_outcome *o);
 
+/* Is this line of an outcome one that refuses, or that says there should have
+ * been more? A method may look like the first octets of either, a target not. */
+bool outcome_refuses(const char *line);
+bool outcome_wants_more(const char *line);
+
 /** The same messages, and both ended well, both want more, or both refuse: with
  *  whatever status. */
 bool outcome_agrees(const struct http_outcome *a, const struct http_outcome *b);
