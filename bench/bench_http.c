@@ -9,10 +9,9 @@
 #include "versus.h"
 
 static struct versus_case cases[] = {
-    {"64 conns", {.conns = 64, .depth = 1}, 1.02, 0},
-    {"256 conns", {.conns = 256, .depth = 1}, 1.02, 0},
-    {"1000 conns", {.conns = 1000, .depth = 1}, 0, 0},
-    {"64 conns, pipelined by 16", {.conns = 64, .depth = 16}, 1.03, 0},
+    {"64 conns", {.conns = 64, .depth = 1}, 0, 1.00},
+    {"1000 conns", {.conns = 1000, .depth = 1}, 0, 1.00},
+    {"64 conns, pipelined by 16", {.conns = 64, .depth = 16}, 0, 1.03},
     {"churn, 64 at a time", {.conns = 64, .depth = 1, .churn = true}, 1.00, 0},
 };
 
@@ -37,7 +36,7 @@ int main(int argc, char **argv)
         }
         versus_end(&v);
         versus_count_calls(&v, &cases[0], 2.05);
-        versus_count_calls(&v, &cases[3], 0.14);
+        versus_count_calls(&v, &cases[2], 0.14);
     }
     return bench_end();
 }
