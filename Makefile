@@ -278,7 +278,7 @@ HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
                sweep_dial sweep_io sweep_net sweep_process sweep_udp \
                sweep_unix testing token tty udp udp_batch udp_group udp_local \
                unix unix_fds workers workers_end workers_random workers_with \
-               ws_client ws_close ws_read ws_send ws_server
+               ws_client ws_close ws_edges ws_read ws_send ws_server
 HOSTILE_LONG = $(patsubst %,$(OUT)/tests/test_%,anywhere chan_mt fd_races \
                memory random_programs stream_scratch watchdog \
                workers_deadlock)

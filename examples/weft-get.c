@@ -73,6 +73,15 @@ static int fetch(weft_http *h, const char *method, const char *url)
     return err;
 }
 
+/* What a server says that nobody asked for comes at once. In a moment it is
+ * there, and a connection that was kept will not be used again. */
+static int settle(weft_http *h)
+{
+    weft_http_client_stats stats;
+    weft_http_client_stats_read(h, &stats);
+    return stats.idle > 0 ? weft_sleep(WEFT_MSEC(50)) : 0;
+}
+
 static int fetch_all(void *arg)
 {
     const struct args *a = arg;
@@ -84,10 +93,8 @@ static int fetch_all(void *arg)
     int status = 0;
     if (!h) return -ENOMEM;
     for (char **url = a->urls; *url; url++) {
+        if (url > a->urls && settle(h) < 0) status = 1;
         if (fetch(h, a->method, *url) < 0) status = 1;
-        /* What a server says that nobody asked for comes at once. In a moment
-         * it is there, and the connection will not be used again. */
-        if (url[1] && weft_sleep(WEFT_MSEC(20)) < 0) break;
     }
     int err = weft_http_free(h);
     return err < 0 ? err : status;

@@ -126,6 +126,8 @@ struct weft_http_exchange_ {
     bool heard;          /* an octet of a reply has come */
     bool answered;       /* its head is whole */
     bool sent;           /* the request is */
+    bool dubious;        /* something that is no reply has told of a body */
+    bool unproduced;     /* it was the producer that has failed */
     int broken;          /* what sending has failed with */
 
     /* The body of the reply. */
@@ -135,6 +137,7 @@ struct weft_http_exchange_ {
     weft_text run;       /* shown, or to be: in the buffer of the connection */
     bool done;
     bool closes;         /* the request said so */
+    bool unwanted;       /* what its rest fails with is no failure */
     bool unavailable;    /* 503 and the like, to be tried again */
     int error;           /* of the body; comes again */
     char *body;          /* of weft_resp_body */
@@ -243,6 +246,7 @@ void wf_client_consume(struct wf_client_conn *c, size_t n);
 struct wf_client_limit {
     weft_scope scope;
     weft_time ns;
+    bool moved; /* something has come, or gone, since */
 };
 
 void wf_client_begin(struct weft_http_exchange_ *x, struct wf_client_limit *l,
@@ -255,6 +259,10 @@ void wf_client_moved(struct weft_http_exchange_ *x, struct wf_client_limit *l);
  * s". */
 int wf_client_end(struct weft_http_exchange_ *x, struct wf_client_limit *l,
                   int rc, const char *what, const char *sentence);
+
+/* What is always there is not waited for, and has no limit but this: 0, or
+ * -ETIMEDOUT. */
+int wf_client_check_total(struct weft_http_exchange_ *x);
 
 /* "30 s" in a buffer of so many octets. */
 enum { WF_CLIENT_TIME_TEXT = 32 };

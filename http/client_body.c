@@ -18,6 +18,7 @@ void wf_client_begin_body(struct weft_http_exchange_ *x)
 {
     const weft_http_response *head = &x->r->head;
     x->run = (weft_text){NULL, 0};
+    x->error = 0; /* of one that was passed over */
     x->done = head->framing == WEFT_HTTP_NO_BODY;
     x->left = head->framing == WEFT_HTTP_LENGTH ? head->length : 0;
     if (head->framing == WEFT_HTTP_LENGTH && x->left == 0) x->done = true;
@@ -30,6 +31,7 @@ void wf_client_begin_body(struct weft_http_exchange_ *x)
 
 static int bad_body(struct weft_http_exchange_ *x, int code, const char *wrong)
 {
+    if (x->unwanted) return code;
     return weft_fail_at(code, x->file, x->line, "body of " WF_CLIENT_URL ": %s",
                         WF_CLIENT_URL_ARGS(x), wrong);
 }
@@ -125,6 +127,8 @@ static int fill(struct weft_http_exchange_ *x, bool may_wait)
     struct wf_client_conn *c = x->conn;
     size_t most = x->h->opts.limits.head + WEFT_HTTP_EXTENSIONS;
     if (c->ended) return bad_body(x, -EPIPE, "the connection ended within it");
+    int late = wf_client_check_total(x);
+    if (late < 0) return late;
     for (;;) {
         ssize_t n = wf_client_try_fill(c, most);
         if (n >= 0) return 0;
@@ -198,7 +202,8 @@ static ssize_t read_direct(struct weft_http_exchange_ *x, void *buf, size_t len)
     struct wf_client_conn *c = x->conn;
     bool counted = x->r->head.framing == WEFT_HTTP_LENGTH;
     if (counted && len > x->left) len = (size_t)x->left;
-    ssize_t n;
+    ssize_t n = wf_client_check_total(x);
+    if (n < 0) return fail(x, (int)n);
     while ((n = wf_client_try_read(c, buf, len)) == -EAGAIN) {
         int err = await_octets(x);
         if (err < 0) return fail(x, err);
@@ -243,10 +248,9 @@ static int too_long(struct weft_http_exchange_ *x, size_t max)
 /* Room for n more, and a 0. */
 static int grow(struct weft_http_exchange_ *x, size_t n)
 {
-    size_t need = x->body_len + n + 1, room = x->body_room;
-    if (need <= room) return 0;
-    if (room < need / 2) room = need;
-    room *= room < need ? 2 : 1;
+    size_t need = x->body_len + n + 1, room = 2 * x->body_room;
+    if (need <= x->body_room) return 0;
+    if (room < need) room = need;
     char *body = weft_arena_resize(&x->reply, x->body, x->body_room, room);
     if (!body) return -ENOMEM;
     x->body = body;

@@ -47,7 +47,7 @@ static int find_good(weft_http *h, struct wf_client_host *host,
         struct wf_client_conn *bad = *c;
         *c = good == 0 ? wf_client_pop_idle(h, host) : NULL;
         wf_client_conn_free(bad);
-        h->stats.stale++;
+        h->stats.stale += good == 0;
         if (*c) wf_client_give_place(h, host); /* it has brought its own */
         if (good < 0) return good;
     }
@@ -69,8 +69,12 @@ static int dial(struct wf_client_conn *c)
         address = proxy->address;
         port = proxy->port;
     }
-    if (h->opts.connect)
-        return h->opts.connect(&c->transport, name, port, h->opts.user);
+    if (h->opts.connect) {
+        weft_transport *t = NULL;
+        int err = h->opts.connect(&t, name, port, h->opts.user);
+        if (err == 0) c->transport = t;
+        return err;
+    }
     return weft_dial_with(&c->fd, address, h->opts.dial);
 }
 

@@ -33,10 +33,12 @@ static uint64_t mark_of(const struct weft_http_exchange_ *x)
     return mark;
 }
 
-static int bad_place(struct weft_http_exchange_ *x, int code, const char *why)
+/* Of the URL that has sent us away, or to the new one, which x has by now. */
+static int bad_place(struct weft_http_exchange_ *x, int code, const char *which,
+                     const char *why)
 {
     return weft_fail_at(code, x->file, x->line,
-                        "redirect to " WF_CLIENT_URL ": %s",
+                        "redirect %s " WF_CLIENT_URL ": %s", which,
                         WF_CLIENT_URL_ARGS(x), why);
 }
 
@@ -44,7 +46,8 @@ static int check_circle(struct weft_http_exchange_ *x)
 {
     uint64_t mark = mark_of(x);
     for (unsigned i = 0; i <= x->r->redirects; i++)
-        if (x->visited[i] == mark) return bad_place(x, -ELOOP, "in a circle");
+        if (x->visited[i] == mark)
+            return bad_place(x, -ELOOP, "to", "in a circle");
     x->visited[x->r->redirects + 1] = mark;
     return 0;
 }
@@ -53,11 +56,12 @@ static int set_place(struct weft_http_exchange_ *x, weft_text place)
 {
     weft_url from = x->to;
     int err = wf_client_set_url(x, x->url, place, false);
-    if (err == -EINVAL) return bad_place(x, -EBADMSG, "the Location is no URL");
+    if (err == -EINVAL)
+        return bad_place(x, -EBADMSG, "of", "the Location is no URL");
     if (err < 0) return err;
     if (wf_client_is_secure(&from) && !wf_client_is_secure(&x->to) &&
         !x->h->opts.downgrade)
-        return bad_place(x, -EACCES, "from https, which is refused");
+        return bad_place(x, -EACCES, "to", "from https, which is refused");
     if (!is_same_origin(&from, &x->to)) x->stranger = true;
     return 0;
 }
@@ -75,10 +79,10 @@ static int next_place(struct weft_http_exchange_ *x)
     if (!weft_http_field_next(&r->head.fields, "Location", &at, &place))
         return 0;
     if (weft_http_field_next(&r->head.fields, "Location", &at, &second))
-        return bad_place(x, -EBADMSG, "it has two Locations");
+        return bad_place(x, -EBADMSG, "of", "it has two Locations");
     if (!get && !wf_client_can_replay(x)) return 0;
     if (r->redirects >= x->h->opts.redirects)
-        return bad_place(x, -ELOOP, "too many of them");
+        return bad_place(x, -ELOOP, "of", "too many of them");
     int err = set_place(x, place);
     if (err < 0) return err;
     if (get) {

@@ -149,6 +149,13 @@ static void write_default_headers(struct weft_http_exchange_ *x)
     }
 }
 
+/* Does the caller, in this call or for all of them? */
+static bool says(const struct weft_http_exchange_ *x, weft_text name)
+{
+    return !is_left_out(x, name) &&
+           (find(x->call->headers, name) || find(x->h->opts.headers, name));
+}
+
 static void write_authorization(struct weft_http_exchange_ *x)
 {
     const struct wf_client_proxy *proxy = &x->h->http_proxy;
@@ -156,7 +163,8 @@ static void write_authorization(struct weft_http_exchange_ *x)
     weft_text proxy_name = weft_text_of("Proxy-Authorization");
     if (x->basic.at && !x->stranger && !find(x->call->headers, name))
         (void)weft_http_write_field(&x->head, name, x->basic);
-    if (x->host->proxied && !x->host->secure && proxy->authorization.at)
+    if (x->host->proxied && !x->host->secure && proxy->authorization.at &&
+        !says(x, proxy_name))
         (void)weft_http_write_field(&x->head, proxy_name, proxy->authorization);
 }
 

@@ -21,6 +21,7 @@ void wf_client_begin(struct weft_http_exchange_ *x, struct wf_client_limit *l,
                      weft_time ns)
 {
     l->ns = ns;
+    l->moved = false;
     weft_scope_init(&l->scope);
     /* It is new; outside a fiber whatever it is around fails by itself. */
     int err = weft_scope_begin_at(&l->scope, end_of(x, ns), WEFT_FAIL);
@@ -29,16 +30,16 @@ void wf_client_begin(struct weft_http_exchange_ *x, struct wf_client_limit *l,
 
 void wf_client_moved(struct weft_http_exchange_ *x, struct wf_client_limit *l)
 {
+    l->moved = true;
     weft_scope_set_deadline(&l->scope, end_of(x, l->ns));
 }
 
-int wf_client_end(struct weft_http_exchange_ *x, struct wf_client_limit *l,
-                  int rc, const char *what, const char *sentence)
+/* Of the limits that are over it is the total one, if that is. */
+static int too_late(struct weft_http_exchange_ *x, weft_time ns,
+                    const char *what, const char *sentence)
 {
     char text[WF_CLIENT_TIME_TEXT];
-    weft_time ns = l->ns;
-    int mapped = weft_scope_end(&l->scope, rc);
-    if (!weft_scope_caught(&l->scope)) return mapped == -EBUSY ? rc : mapped;
+    if (x->unwanted) return -ETIMEDOUT;
     if (weft_now() >= x->total_at) {
         what = "total time of";
         sentence = "not done";
@@ -48,6 +49,19 @@ int wf_client_end(struct weft_http_exchange_ *x, struct wf_client_limit *l,
     return weft_fail_at(
         -ETIMEDOUT, x->file, x->line, "%s " WF_CLIENT_URL ": %s within %s",
         what, WF_CLIENT_URL_ARGS(x), sentence, wf_client_time_text(ns, text));
+}
+
+int wf_client_check_total(struct weft_http_exchange_ *x)
+{
+    return weft_now() < x->total_at ? 0 : too_late(x, x->total, "", "");
+}
+
+int wf_client_end(struct weft_http_exchange_ *x, struct wf_client_limit *l,
+                  int rc, const char *what, const char *sentence)
+{
+    int mapped = weft_scope_end(&l->scope, rc);
+    if (!weft_scope_caught(&l->scope)) return mapped == -EBUSY ? rc : mapped;
+    return too_late(x, l->ns, what, sentence);
 }
 
 char *wf_client_time_text(weft_time ns, char buf[WF_CLIENT_TIME_TEXT])

@@ -30,7 +30,7 @@ int wf_client_rewind(struct weft_http_exchange_ *x)
 static int prepare(struct weft_http_exchange_ *x)
 {
     x->heard = x->answered = x->sent = x->begun = false;
-    x->expecting = x->continued = false;
+    x->expecting = x->continued = x->dubious = x->unproduced = false;
     x->interims = 0;
     x->broken = 0;
     x->r->status = 0;
@@ -43,8 +43,8 @@ static int prepare(struct weft_http_exchange_ *x)
 static bool was_stale(const struct weft_http_exchange_ *x, int code)
 {
     bool gone = code == -EPIPE || code == -ECONNRESET || code == -ECONNABORTED;
-    return gone && x->conn->used && x->conn->open && !x->heard &&
-           wf_client_is_repeatable(x);
+    return gone && !x->unproduced && x->conn->used && x->conn->open &&
+           !x->heard && wf_client_is_repeatable(x);
 }
 
 static int talk(struct weft_http_exchange_ *x)

@@ -6,6 +6,11 @@
 
 #include <string.h>
 
+enum {
+    LARGEST_HEAD = 1 << 30, /* weft_http_limits */
+    SHORTEST_LINE = 4       /* "a:" and its end: there are no more than fit */
+};
+
 static const char *const own_fields[] = {
     "Host",       "Content-Length", "Transfer-Encoding",
     "Connection", "Keep-Alive",     "Proxy-Connection",
@@ -36,7 +41,10 @@ static void set_defaults(weft_http_opts *o)
     if (o->redirects > WEFT_HTTP_REDIRECTS) o->redirects = WEFT_HTTP_REDIRECTS;
     if (o->limits.line == 0) o->limits.line = 16384;
     if (o->limits.head == 0) o->limits.head = 65536;
+    if (o->limits.head > LARGEST_HEAD) o->limits.head = LARGEST_HEAD;
     if (o->limits.fields == 0) o->limits.fields = 100;
+    if (o->limits.fields > o->limits.head / SHORTEST_LINE)
+        o->limits.fields = (unsigned)(o->limits.head / SHORTEST_LINE);
     if (o->max_body == 0) o->max_body = (size_t)16 << 20;
     if (!o->name) o->name = "http";
 }

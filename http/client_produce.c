@@ -12,6 +12,7 @@ static ssize_t produce(struct weft_http_exchange_ *x, char *buf, size_t len)
 {
     x->produced = true;
     ssize_t n = x->call->produce(buf, len, x->call->user);
+    x->unproduced = n < 0;
     if (n <= (ssize_t)len) return n;
     return weft_fail_at(-EINVAL, x->file, x->line,
                         "http: produce says %zd octets of at most %zu", n, len);

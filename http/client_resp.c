@@ -48,15 +48,20 @@ static weft_time kept_by_server(const weft_resp *r)
     return WEFT_FOREVER;
 }
 
+/* Will the connection be in step, once the reply is over? */
+static bool may_stay(const struct weft_http_exchange_ *x)
+{
+    return x->sent && x->r->head.keep_alive && !x->dubious && !x->closes;
+}
+
 void wf_client_finish(struct weft_http_exchange_ *x)
 {
     struct wf_client_conn *c = x->conn;
     if (!c) return;
     weft_time keep = kept_by_server(x->r);
     if (keep > x->h->opts.max_idle) keep = x->h->opts.max_idle;
-    bool in_step = x->sent && x->r->head.keep_alive && c->in_len == 0 &&
-                   !c->ended && c->open;
-    if (!in_step || x->closes || x->h->closed || keep <= 0) {
+    bool clean = c->in_len == 0 && !c->ended && c->open;
+    if (!may_stay(x) || !clean || x->h->closed || keep <= 0) {
         wf_client_drop(x);
         return;
     }
@@ -67,11 +72,10 @@ void wf_client_finish(struct weft_http_exchange_ *x)
 
 void wf_client_discard(struct weft_http_exchange_ *x, bool wait)
 {
-    const weft_http_response *head = &x->r->head;
     size_t dropped = 0;
     weft_scope patience;
-    bool worth = x->conn && x->sent && head->keep_alive && !x->closes &&
-                 x->left <= SMALL_REST;
+    bool worth = x->conn && may_stay(x) && x->left <= SMALL_REST;
+    x->unwanted = true;
     weft_scope_init(&patience);
     bool open = worth && weft_scope_begin_after(&patience, WEFT_SEC(1),
                                                 WEFT_MOVE_ON) == 0;
@@ -85,6 +89,7 @@ void wf_client_discard(struct weft_http_exchange_ *x, bool wait)
         int over = weft_scope_end(&patience, 0);
         (void)over; /* the connection is dropped in any case */
     }
+    x->unwanted = false;
     wf_client_drop(x); /* if there is still one */
 }
 

@@ -5,6 +5,8 @@
  */
 #include "client.h"
 
+#include <limits.h>
+
 #include <weft/buffer.h>
 #include <weft/fiber.h>
 #include <weft/retry.h>
@@ -82,7 +84,7 @@ static void before_wait(int code, unsigned number, weft_time wait,
 static int try_often(struct weft_http_exchange_ *x)
 {
     const weft_http_opts *h = &x->h->opts;
-    weft_retry_opts o = {.attempts = h->retries + 1,
+    weft_retry_opts o = {.attempts = h->retries + (h->retries < UINT_MAX),
                          .base = h->retry_base,
                          .cap = h->retry_cap,
                          .when = is_worth_it,
@@ -101,9 +103,11 @@ static int ask(struct weft_http_exchange_ *x)
         wf_client_set_url(x, weft_text_of(o->base), weft_text_of(url), true);
     if (err == 0) err = wf_client_check_call(x);
     if (err < 0) return err;
+    /* weft_http_free may tell of it when the call's is gone. */
+    x->method.at = weft_arena_text(&x->kept, x->method);
     x->room = o->limits.fields;
     x->marks = weft_arena_alloc(&x->kept, x->room * sizeof *x->marks);
-    return x->marks ? try_often(x) : -ENOMEM;
+    return x->method.at && x->marks ? try_often(x) : -ENOMEM;
 }
 
 /* ---- the calls ---------------------------------------------------------- */

@@ -49,6 +49,7 @@ static int pass_interim(struct weft_http_exchange_ *x, size_t len)
 {
     int status = x->r->head.status;
     wf_client_consume(x->conn, len);
+    if (!x->r->head.keep_alive) x->dubious = true;
     if (status == 101) return bad_reply(x, "101 without being asked");
     if (++x->interims > WEFT_HTTP_INTERIMS)
         return bad_reply(x, "one 1xx after the other");
@@ -119,8 +120,8 @@ static int read_head(struct weft_http_exchange_ *x)
     wf_client_begin(x, &limit, x->first_byte);
     int rc = listen_to(x, &limit, false);
     return wf_client_end(x, &limit, rc,
-                         x->heard ? "idle time of" : "first byte of",
-                         x->heard ? "no octet" : "no answer");
+                         limit.moved ? "idle time of" : "first byte of",
+                         limit.moved ? "no octet" : "no answer");
 }
 
 /* Who does not answer in time gets the body all the same (RFC 9110, 10.1.1). */

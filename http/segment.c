@@ -60,20 +60,30 @@ bool wf_segment_is_dots(weft_text segment)
            wf_segment_compare(segment, weft_text_of("..")) == 0;
 }
 
-static int check_escapes(weft_text path)
+/* Who takes a decoded parameter for a path is not led up by a %2F either. */
+static int check_decoded(weft_text path)
 {
-    if (!memchr(path.at, '%', path.len)) return 0;
-    while (path.len > 0)
-        if (wf_octet_next(&path) <= 0) return -EINVAL;
-    return 0;
+    enum { NO_DOTS = 3 };
+    unsigned dots = NO_DOTS; /* a segment so far: so many dots, or something */
+    bool leads = false;
+    while (path.len > 0) {
+        int octet = wf_octet_next(&path);
+        if (octet <= 0) return -EINVAL;
+        if (octet == '/') {
+            leads = leads || dots == 1 || dots == 2;
+            dots = 0;
+        } else {
+            dots = octet == '.' && dots < NO_DOTS ? dots + 1 : NO_DOTS;
+        }
+    }
+    return leads || dots == 1 || dots == 2 ? -ENOENT : 0;
 }
 
 int wf_path_check(weft_text path)
 {
     weft_text segment;
     if (path.len == 0 || *path.at != '/') return -EINVAL;
-    int err = check_escapes(path);
-    if (err < 0) return err;
+    if (memchr(path.at, '%', path.len)) return check_decoded(path);
     while (wf_segment_next(&path, &segment))
         if (wf_segment_is_dots(segment)) return -ENOENT;
     return 0;

@@ -24,7 +24,8 @@ int wf_segment_compare(weft_text segment, weft_text decoded);
 bool wf_segment_is_dots(weft_text segment);
 
 /** 0: a path that can be matched. -EINVAL: it does not begin with a slash, or
- *  has %00 or a bad escape. -ENOENT: it has a segment of dots. */
+ *  has %00 or a bad escape. -ENOENT: it has a segment of dots, also between
+ *  slashes one of which is a %2F. */
 int wf_path_check(weft_text path);
 
 #endif

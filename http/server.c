@@ -63,6 +63,8 @@ weft_http_server *weft_http_server_new(const weft_http_server_opts *o)
         .opts = *o,
         .number = __atomic_add_fetch(&numbers, 1, __ATOMIC_RELAXED)};
     set_defaults(&s->opts);
+    weft_http_request_init(&s->blank, NULL, s->opts.limits.fields,
+                           &s->opts.limits);
     return s;
 }
 
@@ -96,7 +98,7 @@ static int serve_conn(weft_conn *c)
     return weft_http_serve_conn(c->arg, c);
 }
 
-static int begin(weft_http_server *s)
+int wf_http_begin(weft_http_server *s)
 {
     if (!s)
         return weft_fail_at(-EINVAL, NULL, 0, "http serve: there is no server");
@@ -106,13 +108,13 @@ static int begin(weft_http_server *s)
 
 int weft_http_serve(weft_http_server *s, weft_fd listener)
 {
-    int err = begin(s);
+    int err = wf_http_begin(s);
     return err < 0 ? err : weft_serve(listener, serve_conn, s, &s->opts.serve);
 }
 
 int weft_http_serve_memory(weft_http_server *s, weft_memory_listener *l)
 {
-    int err = begin(s);
+    int err = wf_http_begin(s);
     if (err < 0) return err;
     return weft_serve_memory(l, serve_conn, s, &s->opts.serve);
 }

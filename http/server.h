@@ -25,6 +25,7 @@ struct wf_routes;
 
 struct weft_http_server {
     weft_http_server_opts opts; /* its defaults filled in */
+    weft_http_request blank;    /* what one begins with, but for its marks */
     uint64_t number;            /* no other server has it */
     bool serves;                /* or has begun to: routes stay as they are */
 
@@ -102,7 +103,8 @@ struct wf_exchange {
         /* The reply. */
         bool has_type, has_upgrade; /* among the fields */
         bool close, ended, bodiless, upgraded, reported;
-        int lost; /* why nothing can be sent, or read, any more */
+        int lost;    /* why nothing can be sent, or read, any more */
+        int failure; /* for the log */
         enum wf_framing framing;
         uint64_t to_send; /* with a length: what is still to be written */
         struct wf_lines fields, trailing;
@@ -119,6 +121,15 @@ static inline struct wf_exchange *wf_exchange_of(const weft_req *r)
 }
 
 /* ---- server.c ----------------------------------------------------------- */
+
+/* Is this request the last, whatever it says? */
+static inline bool wf_link_stops(const struct wf_link *l)
+{
+    return weft_conn_draining(l->conn) || weft_scope_cancel_called(&l->scope);
+}
+
+/* It serves from now on. -EINVAL: there is none. */
+int wf_http_begin(weft_http_server *s);
 
 /* Has the handler, or a route, answer. */
 int wf_http_answer(struct wf_exchange *x);

@@ -31,6 +31,7 @@ static int become_idle(struct wf_link *l)
         if (err < 0) return err;
     }
     if (l->served > 0 && weft_conn_draining(l->conn)) return WF_FINISH;
+    weft_conn_set_busy(l->conn, false);
     wf_wait_for(l, WF_IDLE,
                 weft_after(l->served > 0 ? o->idle_timeout : o->head_timeout));
     return WF_GO_ON;
@@ -44,12 +45,20 @@ static int handler_failed(struct wf_link *l, int rc)
     struct wf_exchange *x = l->x;
     WF_HTTP_COUNT(l->server, failed);
     wf_tell_failure(rc);
+    x->is.failure = rc;
     if (x->is.ended) return WF_GO_ON;
     if (x->req.status != 0) return WF_CUT;
     x->is.fields.len = 0;
     x->is.has_type = x->is.has_upgrade = false;
     int err = weft_reply_status(&x->req, 500);
     return err < 0 ? err : WF_GO_ON;
+}
+
+/* What a peer may do wrong behind an upgrade, as weft/websocket.h tells it. */
+static bool is_of_peer(int rc)
+{
+    return rc == -EPROTO || rc == -EILSEQ || rc == -EMSGSIZE ||
+           rc == -ETIMEDOUT;
 }
 
 /* Did the handler end the request, and how? */
@@ -63,8 +72,9 @@ static int settle(struct wf_link *l, int rc)
     if (weft_cancelled()) return -ECANCELED;
     if (x->is.lost) return x->is.lost;
     if (x->is.upgraded && (rc == -ECONNRESET || rc == -EPIPE)) return rc;
-    if (x->is.body_error && x->req.status == 0)
-        return l->refusal ? WF_REFUSE : x->is.body_error;
+    if (x->is.upgraded && is_of_peer(rc)) return WF_GO_ON;
+    if (x->is.body_error && x->req.status == 0) return WF_REFUSE;
+    if (x->is.body_error == rc) return x->is.ended ? WF_GO_ON : WF_CUT;
     return handler_failed(l, rc);
 }
 
@@ -88,6 +98,7 @@ static int do_after_work(struct wf_exchange *x)
 /* The reply is made. What comes behind it? */
 static int go_on(struct wf_exchange *x)
 {
+    if (weft_scope_cancel_called(&x->link->scope)) return -ECANCELED;
     if (!x->is.close && !x->is.body_ended) {
         int err = wf_body_is_small(x) ? wf_body_drain(x) : -EMSGSIZE;
         if (err == -ECANCELED || x->is.lost) return err;
@@ -132,6 +143,7 @@ static int serve_one(struct wf_link *l)
     ssize_t n = weft_stream_peek(&l->stream, &data);
     if (n <= 0) return n < 0 ? (int)n : WF_FINISH;
     int err = 0;
+    if (!l->x) weft_conn_set_busy(l->conn, true);
     if (l->x)
         wf_exchange_reset(l);
     else
@@ -159,6 +171,8 @@ int weft_http_serve_conn(weft_http_server *s, weft_conn *c)
     enum { MOST_HEADS = 512 };
     struct wf_link l = {.server = s, .conn = c, .usual = MOST_HEADS};
     if (!weft_self()) return weft_checkpoint(); /* which says so */
+    int err = wf_http_begin(s);
+    if (err < 0) return err;
     weft_conn_stream(c, &l.stream);
     return wf_link_end(&l, serve_in_scope(&l));
 }

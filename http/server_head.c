@@ -63,7 +63,8 @@ static void begin(struct wf_exchange *x)
     r->received = r->sent = 0;
     r->route_ = NULL;
     r->params_ = NULL;
-    weft_http_request_init(&r->head, x->marks, o->limits.fields, &o->limits);
+    r->head = r->server->blank;
+    r->head.fields.marks = x->marks;
 }
 
 int wf_exchange_open(struct wf_link *l)
@@ -128,9 +129,19 @@ static int refuse(struct wf_link *l, int status, const char *why)
     return WF_REFUSE;
 }
 
-static int is_over(struct wf_link *l, ssize_t n)
+/* An empty line in front of a request is none. */
+static bool is_nothing(const char *head, size_t have)
+{
+    return have <= 2 && memcmp(head, "\r\n", have) == 0;
+}
+
+static int is_over(struct wf_link *l, ssize_t n, size_t have)
 {
     if (n < 0) return (int)n;
+    if (is_nothing(head_of(l->x), have)) {
+        wf_exchange_close(l);
+        return WF_FINISH;
+    }
     return refuse(l, 400, "the request ends within its head");
 }
 
@@ -177,7 +188,7 @@ int wf_read_head(struct wf_link *l, const char *data, size_t n)
         if (err < 0) return err;
         if (weft_stream_buffered(&l->stream) == 0) wait_for_more(l);
         ssize_t more = weft_stream_peek(&l->stream, &data);
-        if (more <= 0) return is_over(l, more);
+        if (more <= 0) return is_over(l, more, have);
         n = (size_t)more;
         room = head_capacity(l->x) - have;
     }

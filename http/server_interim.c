@@ -7,15 +7,12 @@
 #include <weft/error.h>
 #include <weft/http.h>
 
-/* Writes a head of these and the fields that were added, and sends it now. */
-static int send_head(struct wf_exchange *x, const char *own, size_t own_len,
-                     weft_http_writer *w)
+/* The stream takes a head of that and the fields that were added, or nothing. */
+static int put_head(struct wf_exchange *x, weft_http_writer *w)
 {
-    (void)weft_http_write_known(w, own, own_len);
     (void)weft_http_write_known(w, x->is.fields.at, x->is.fields.len);
     int err = weft_http_write_end(w);
-    if (err == 0) err = wf_send(x, w->at, w->len);
-    return err < 0 ? err : wf_send_gathered(x);
+    return err < 0 ? err : wf_send(x, w->at, w->len);
 }
 
 static int get_room(struct wf_exchange *x, size_t more, weft_http_writer *w)
@@ -43,7 +40,8 @@ int weft_reply_interim(weft_req *r, int status)
         err = get_room(x, 0, &w);
         if (err < 0) return err;
         (void)weft_http_write_status_line(&w, status, (weft_text){NULL, 0});
-        err = send_head(x, NULL, 0, &w);
+        err = put_head(x, &w);
+        if (err == 0) err = wf_send_gathered(x);
     }
     if (err < 0) return err;
     x->is.fields.len = 0;
@@ -100,10 +98,13 @@ int weft_req_upgrade(weft_req *r, const char *protocol,
     if (err < 0) return err;
     err = write_upgrade(x, protocol, &w);
     if (err < 0) return err;
-    err = send_head(x, NULL, 0, &w);
+    err = put_head(x, &w);
     if (err < 0) return err;
+    err = wf_send_gathered(x);
+    if (err < 0) return x->is.lost = err; /* no other reply can follow */
     r->status = protocol ? 101 : 200;
     x->is.upgraded = x->is.ended = x->is.close = true;
+    weft_conn_set_busy(l->conn, false);
     l->until = WEFT_FOREVER;
     wf_wait_for(l, WF_HANDLER, l->until);
     *ret_stream = &l->stream;

@@ -55,8 +55,7 @@ static bool is_the_last(const struct wf_exchange *x)
     unsigned most = l->server->opts.max_requests;
     return !head->keep_alive || head->verb == WEFT_HTTP_CONNECT ||
            x->is.framing == WF_UNTIL_CLOSE || (most > 0 && l->served >= most) ||
-           (!x->is.body_ended && !wf_body_is_small(x)) ||
-           weft_conn_draining(l->conn);
+           (!x->is.body_ended && !wf_body_is_small(x)) || wf_link_stops(l);
 }
 
 /* What is known before the head is written. */
@@ -125,7 +124,7 @@ int weft_reply(weft_req *r, int status, const char *type, const void *body,
 {
     struct wf_exchange *x = wf_exchange_of(r);
     bool small = len <= SMALL;
-    if (x->is.plain && r->status == 0 && !weft_conn_draining(x->link->conn) &&
+    if (x->is.plain && r->status == 0 && !wf_link_stops(x->link) &&
         wf_reply_as_last(x, status, type, body, len)) {
         r->status = status;
         r->sent = len;
@@ -278,25 +277,47 @@ int weft_reply_flush(weft_req *r)
     return wf_send_gathered(wf_exchange_of(r));
 }
 
+/* All of it is one chunk, which has to be whole. */
+static int send_file_chunk(struct wf_exchange *x, weft_fd file, int64_t offset,
+                           uint64_t len)
+{
+    char line[WEFT_HTTP_CHUNK_LINE];
+    weft_http_writer w;
+    weft_http_writer_init(&w, line, sizeof line);
+    (void)weft_http_write_chunk(&w, len);
+    int err = wf_send(x, line, w.len);
+    if (err < 0) return err;
+    err = wf_send_file(x, file, offset, len);
+    if (err == 0) err = wf_send(x, WEFT_HTTP_CRLF, 2);
+    if (err < 0) x->is.lost = err;
+    return err;
+}
+
 int weft_reply_send_file(weft_req *r, weft_fd file, int64_t offset,
                          uint64_t len)
 {
     struct wf_exchange *x = wf_exchange_of(r);
     int err = check_write(x, len);
     if (err < 0) return err;
-    if (len > 0 && !x->is.bodiless) err = wf_send_file(x, file, offset, len);
+    if (len > 0 && !x->is.bodiless)
+        err = x->is.framing == WF_CHUNKED
+                  ? send_file_chunk(x, file, offset, len)
+                  : wf_send_file(x, file, offset, len);
     if (err == 0) count(x, len);
     return err;
 }
 
 /* ---- its end ------------------------------------------------------------ */
 
+/* Once it has begun there is no other try. */
 static int end_chunks(struct wf_exchange *x)
 {
-    static const char last[] = "0\r\n", line_end[] = "\r\n";
-    int err = wf_send(x, last, 3);
-    if (err == 0) err = wf_send(x, x->is.trailing.at, x->is.trailing.len);
-    return err < 0 ? err : wf_send(x, line_end, 2);
+    int err = wf_send(x, "0\r\n", 3);
+    if (err < 0) return err;
+    err = wf_send(x, x->is.trailing.at, x->is.trailing.len);
+    if (err == 0) err = wf_send(x, WEFT_HTTP_CRLF, 2);
+    if (err < 0) x->is.lost = err;
+    return err;
 }
 
 int weft_reply_end(weft_req *r)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * http/ws.h - a WebSocket, as its parts know it: ws.c makes and frees it,
- * ws_read.c reads, ws_send.c sends, and ws_close.c ends it. ws_accept.c and
- * ws_connect.c are the handshake, by ws_key.c.
+ * ws_read.c reads, ws_send.c sends, ws_close.c ends it, and ws_calls.c the
+ * calls that others are in. ws_accept.c and ws_connect.c are the handshake, by
+ * ws_key.c.
  */
 #ifndef HTTP_WS_H
 #define HTTP_WS_H
 
+#include <weft/event.h>
 #include <weft/mutex.h>
 #include <weft/scope.h>
 #include <weft/serve.h>
@@ -17,6 +19,8 @@
 
 /* Control frames that the reader owes, and somebody is to send. */
 enum { WF_WS_OWES_PONG = 1, WF_WS_OWES_PING = 2 };
+
+struct wf_ws_waiter;
 
 struct weft_ws {
     weft_stream *stream;
@@ -49,6 +53,9 @@ struct weft_ws {
     weft_mutex message, frame_lock;
     weft_scope
         *writing; /* of the holder of frame_lock; NULL: it moves nothing */
+    struct wf_ws_waiter *waiters; /* for `message` */
+    unsigned calls;               /* that send, which others are in */
+    weft_event idle;              /* there are none any more */
     weft_fiber *sender; /* within weft_ws_send_begin and _end; NULL: none */
     weft_ws_kind sends;
     bool part_sent; /* of that message */
@@ -104,7 +111,23 @@ int wf_ws_send_close(weft_ws *ws, int code, const char *reason, size_t len);
  * of the connection are left to who reads and sends next; -ECANCELED. */
 int wf_ws_pay(weft_ws *ws);
 
-/* Sends what is gathered, in the same way. */
+/* Long enough for what takes no waiting. */
+#define WF_WS_NO_TIME WEFT_MSEC(1)
+
+/* Sends what is gathered, in the same way, but does not wait for the peer. */
 int wf_ws_flush_pong(weft_ws *ws);
+
+/* ---- ws_calls.c --------------------------------------------------------- */
+
+/* Around each call that sends. leave returns `rc`. */
+void wf_ws_enter(weft_ws *ws);
+int wf_ws_leave(weft_ws *ws, int rc);
+
+/* Waits for `message`, until the WebSocket is closed: -EPIPE then. */
+int wf_ws_lock_message(weft_ws *ws);
+
+/* Ends the calls of others that read and send, waits for them to be out, and
+ * drops the stream. No cancel point. */
+void wf_ws_call_off(weft_ws *ws);
 
 #endif

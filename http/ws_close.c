@@ -4,7 +4,7 @@
  *
  * It takes the steps that are still to be taken, so that it can be called again
  * after a cancellation. When it is over nobody else is in a call of this
- * connection any more: reads and sends run in scopes, which it cancels.
+ * connection any more (ws_calls.c).
  */
 #include "ws.h"
 
@@ -41,9 +41,11 @@ static bool is_stopping(const weft_ws *ws)
     return ws->conn && weft_conn_draining(ws->conn);
 }
 
+/* Who does not answer a ping is told nothing. */
 static int say_it(const struct ending *e)
 {
     weft_ws *ws = e->ws;
+    if (ws->read_error == -ETIMEDOUT) return ws->read_error;
     if (ws->fail_code) return wf_ws_send_close(ws, ws->fail_code, NULL, 0);
     if (ws->close_come && ws->peer_code == WEFT_WS_NO_CODE)
         return wf_ws_send_close(ws, ws->peer_code, NULL, 0);
@@ -99,22 +101,6 @@ static int end_sending(void *arg)
     return weft_stream_shutdown_write(arg);
 }
 
-/* Ends the calls of others, and waits for them to be out. */
-static void call_off(weft_ws *ws)
-{
-    if (!ws->read_error) ws->read_error = -EPIPE;
-    if (!ws->send_error) ws->send_error = -EPIPE;
-    if (ws->waiting)
-        weft_scope_cancel(ws->waiting, -EPIPE, "the websocket was closed");
-    if (ws->writing)
-        weft_scope_cancel(ws->writing, -EPIPE, "the websocket was closed");
-    int err = weft_mutex_lock_nc(&ws->reading);
-    if (err == 0) err = weft_mutex_lock_nc(&ws->frame_lock);
-    wf_ws_drop_stream(ws);
-    if (err == 0) weft_mutex_unlock(&ws->frame_lock);
-    weft_mutex_unlock(&ws->reading);
-}
-
 static int close_locked(weft_ws *ws, int code, const char *reason)
 {
     struct ending e = {ws, code, reason};
@@ -126,7 +112,7 @@ static int close_locked(weft_ws *ws, int code, const char *reason)
     if (rc == -ESHUTDOWN) rc = 0; /* and it may have been told */
     ws->closed = true;
     ws->close_rc = rc;
-    call_off(ws);
+    wf_ws_call_off(ws);
     if (rc == 0 && ws->stream != &ws->own) {
         int ended = weft_move_on_after(ws->opts.close_timeout, end_sending,
                                        ws->stream, NULL);
@@ -174,6 +160,7 @@ int weft_ws_end(weft_ws *ws, int rc)
     int err = weft_shielded(ws->opts.close_timeout,
                             cancelled ? only_say_it : close_for, &e);
     (void)err; /* of the peer, who has gone */
+    if (!ws->closed) wf_ws_call_off(ws);
     weft_ws_free(ws);
     return rc > 0 || rc == -ESHUTDOWN ? 0 : rc;
 }

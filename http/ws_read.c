@@ -63,14 +63,29 @@ static int ended(weft_ws *ws)
 
 /* ---- waiting for input -------------------------------------------------- */
 
-/* When it has been silent for too long. Not while a ping is due and not sent
- * yet; and there are none behind a close frame, whose sender has a limit. */
+/* When it has been silent for too long; but what came while nobody read is
+ * looked at before that is said. Not while a ping is due and not sent yet; and
+ * there are none behind a close frame, whose sender has a limit. */
 static weft_time patience(const weft_ws *ws)
 {
     weft_time ns = ws->pinged ? ws->opts.pong_timeout : ws->opts.ping_every;
-    if (ns < 0 || ws->owes & WF_WS_OWES_PING || ws->close_sent)
+    weft_time now = weft_now();
+    if (ns < 0 || ws->owes & WF_WS_OWES_PING || ws->close_sent ||
+        ns > WEFT_FOREVER - ws->heard)
         return WEFT_FOREVER;
-    return ns > WEFT_FOREVER - ws->heard ? WEFT_FOREVER : ws->heard + ns;
+    return ws->heard + ns > now ? ws->heard + ns : now + WF_WS_NO_TIME;
+}
+
+static int pay_it(void *ws)
+{
+    return wf_ws_pay(ws);
+}
+
+/* There is room for what is owed, unless the peer reads nothing. */
+static int pay(weft_ws *ws)
+{
+    int err = weft_with_timeout(ws->opts.pong_timeout, pay_it, ws);
+    return err == -ETIMEDOUT ? over(ws, err, "the peer does not read") : err;
 }
 
 /* Its wait was ended: by the clock, by who closes, or for what is due. */
@@ -89,7 +104,7 @@ static int why_awake(weft_ws *ws, const weft_scope *scope, int rc)
 static ssize_t wait_once(weft_ws *ws, size_t have, const char **ret_data)
 {
     weft_scope scope;
-    int err = ws->owes ? wf_ws_pay(ws) : 0;
+    int err = ws->owes ? pay(ws) : 0;
     if (err < 0) return err;
     weft_scope_init(&scope);
     err = weft_scope_begin_at(&scope, patience(ws), WEFT_MOVE_ON);
@@ -268,7 +283,7 @@ static int deal_with(weft_ws *ws, const char *data, size_t len)
         memcpy(ws->pong, data, len);
         ws->pong_len = (uint8_t)len;
         ws->owes |= WF_WS_OWES_PONG;
-        return wf_ws_pay(ws);
+        return pay(ws);
     default:
         if (ws->opts.on_pong)
             ws->opts.on_pong((weft_text){data, len}, ws->opts.user);

@@ -185,7 +185,8 @@ int weft_ws_ping(weft_ws *ws, const void *data, size_t len)
                             "websocket: a ping of %zu octets, of %d", len,
                             WEFT_WS_CONTROL_BYTES);
     if (len > 0) memcpy(copy, data, len);
-    return send_control(ws, WF_WS_PING, copy, len);
+    wf_ws_enter(ws);
+    return wf_ws_leave(ws, send_control(ws, WF_WS_PING, copy, len));
 }
 
 /* From then on nobody else sends. */
@@ -254,7 +255,7 @@ static int send_frames(weft_ws *ws, uint8_t opcode, const char *data,
 static int send_message(weft_ws *ws, weft_ws_kind kind, const void *data,
                         size_t len, enum how how)
 {
-    int err = weft_mutex_lock(&ws->message);
+    int err = wf_ws_lock_message(ws);
     if (err < 0) return err;
     err = send_frames(ws, (uint8_t)kind, data, len, true, how);
     weft_mutex_unlock(&ws->message);
@@ -288,7 +289,8 @@ static int check_and_send(weft_ws *ws, weft_ws_kind kind, const void *data,
         return wrong_text();
     err = copy_out(&data, len, &copy);
     if (err < 0) return err;
-    err = send_message(ws, kind, data, len, how);
+    wf_ws_enter(ws);
+    err = wf_ws_leave(ws, send_message(ws, kind, data, len, how));
     free_copy(copy, len);
     return err;
 }
@@ -315,7 +317,7 @@ static int flush_locked(weft_ws *ws)
     return weft_scope_end(&scope, err);
 }
 
-int weft_ws_flush(weft_ws *ws)
+static int flush(weft_ws *ws)
 {
     int err = lock_frame(ws);
     if (err < 0) return err;
@@ -324,20 +326,30 @@ int weft_ws_flush(weft_ws *ws)
     return err;
 }
 
+int weft_ws_flush(weft_ws *ws)
+{
+    wf_ws_enter(ws);
+    return wf_ws_leave(ws, flush(ws));
+}
+
+static int flush_now(void *arg)
+{
+    return flush_locked(arg);
+}
+
 int wf_ws_flush_pong(weft_ws *ws)
 {
     if (weft_mutex_trylock(&ws->frame_lock) < 0) return 0;
-    int err = flush_locked(ws);
+    int err = weft_move_on_after(WF_WS_NO_TIME, flush_now, ws, NULL);
     weft_mutex_unlock(&ws->frame_lock);
     return is_for_good(err) ? 0 : err;
 }
 
 /* ---- messages in parts -------------------------------------------------- */
 
-int weft_ws_send_begin(weft_ws *ws, weft_ws_kind kind)
+static int send_begin(weft_ws *ws, weft_ws_kind kind)
 {
-    int err = check_kind(kind);
-    if (err == 0) err = weft_mutex_lock(&ws->message);
+    int err = wf_ws_lock_message(ws);
     if (err < 0) return err;
     if (ws->send_error) {
         weft_mutex_unlock(&ws->message);
@@ -348,6 +360,14 @@ int weft_ws_send_begin(weft_ws *ws, weft_ws_kind kind)
     ws->part_sent = false;
     ws->sent_utf8 = (struct wf_utf8){0, 0, 0};
     return 0;
+}
+
+int weft_ws_send_begin(weft_ws *ws, weft_ws_kind kind)
+{
+    int err = check_kind(kind);
+    if (err < 0) return err;
+    wf_ws_enter(ws);
+    return wf_ws_leave(ws, send_begin(ws, kind));
 }
 
 static int check_sender(const weft_ws *ws)
@@ -361,9 +381,11 @@ static int check_sender(const weft_ws *ws)
 static int send_part(weft_ws *ws, const void *data, size_t len, bool fin)
 {
     uint8_t opcode = ws->part_sent ? WF_WS_CONTINUATION : (uint8_t)ws->sends;
+    wf_ws_enter(ws);
     int err = send_frames(ws, opcode, data, len, fin, AT_ONCE);
     if (err == 0) ws->part_sent = true;
-    return err;
+    if (is_for_good(err)) break_sending(ws, err);
+    return wf_ws_leave(ws, err);
 }
 
 int weft_ws_send_part(weft_ws *ws, const void *data, size_t len)
@@ -387,7 +409,8 @@ int weft_ws_send_end(weft_ws *ws)
 {
     int err = check_sender(ws);
     if (err < 0) return err;
-    if (!wf_utf8_is_whole(&ws->sent_utf8)) return wrong_text();
+    if (!wf_utf8_is_whole(&ws->sent_utf8) && !ws->send_error)
+        return wrong_text();
     err = send_part(ws, NULL, 0, true);
     if (err < 0 && !is_for_good(err) && !ws->send_error) return err;
     ws->sender = NULL;

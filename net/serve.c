@@ -234,7 +234,7 @@ static int drain(weft_server_ *s)
     if (err < 0) return err;
     s->input_over = true;
     for (weft_conn *c = s->conns; c; c = c->next_)
-        wf_serve_end_input(c);
+        if (!c->busy_) wf_serve_end_input(c);
     return wait_none_left(s);
 }
 

@@ -42,6 +42,7 @@ static int run(weft_conn *c)
     weft_time begun = s->opts.on_end ? weft_now() : 0;
     weft_time deadline = s->opts.deadline ? s->opts.deadline : WEFT_FOREVER;
     c->scope_ = &scope;
+    c->busy_ = false;
     link_conn(s, c);
     if (s->input_over) wf_serve_end_input(c);
     weft_scope_init(&scope);
@@ -82,6 +83,12 @@ void wf_serve_end_input(weft_conn *c)
 bool weft_conn_draining(const weft_conn *c)
 {
     return c->server_->draining;
+}
+
+void weft_conn_set_busy(weft_conn *c, bool busy)
+{
+    c->busy_ = busy;
+    if (!busy && c->server_->input_over) wf_serve_end_input(c);
 }
 
 void weft_conn_set_deadline(weft_conn *c, weft_time t)

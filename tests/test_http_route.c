@@ -166,10 +166,17 @@ TEST_PLAIN(a_segment_of_dots_is_matched_by_nothing)
     static const char *const dots[] = {
         "/.",      "/..",     "/a/../b",  "/a/./b", "/a/..",    "/%2e",
         "/%2E%2e", "/.%2e/a", "/a/%2e./", "/../",   "/a/b/%2e", "/%2e%2e/x"};
+    /* Dots between slashes, once they are decoded. */
+    static const char *const hidden[] = {"/..%2f",   "/a/..%2Fb",
+                                         "/a%2f..",  "/a%2f..%2fb",
+                                         "/%2f%2e/", "/.%2f..."};
     struct wf_routes *t = table();
     add(t, NULL, "/{a*}");
     for (size_t i = 0; i < sizeof dots / sizeof dots[0]; i++)
         CHECK_STR(found(t, "GET", dots[i]), "404");
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++)
+        CHECK_STR(found(t, "GET", hidden[i]), "404");
+    CHECK_STR(found(t, "GET", "/...%2f..a%2f"), "/{a*}");
     CHECK_STR(found(t, "GET", "/..."), "/{a*}");
     CHECK_STR(found(t, "GET", "/.a/a./..b"), "/{a*}");
     CHECK_STR(found(t, "GET", "/%2e%2e%2e"), "/{a*}");

@@ -33,6 +33,29 @@ TEST(an_idle_connection_ends_when_the_linger_is_over_and_not_before)
     check_end(t);
 }
 
+static int be_busy_for_a_second(weft_conn *c)
+{
+    weft_conn_set_busy(c, true);
+    CHECK_EQ(weft_sleep(WEFT_SEC(1)), 0);
+    weft_conn_set_busy(c, false);
+    return echo_in_memory(c);
+}
+
+TEST(the_input_of_a_connection_that_is_busy_ends_when_it_is_so_no_more)
+{
+    struct host h = {.handler = be_busy_for_a_second};
+    weft_transport *t = NULL;
+    int rc;
+    WITH_HOST(h, rc)
+    {
+        t = visit(&h);
+        CHECK_EQ(weft_sleep(1), 0);
+    }
+    CHECK(h.took > WEFT_MSEC(990) && h.took <= WEFT_SEC(1));
+    CHECK_EQ(h.stats.done, 1);
+    check_end(t);
+}
+
 TEST(pattern_114_what_takes_no_notice_is_cancelled_when_the_drain_is_over)
 {
     struct host h = {.handler = wait_to_be_let_go};

@@ -40,10 +40,11 @@ static int echo(weft_req *r, void *ctx)
 static weft_memory_listener *listener;
 static weft_nursery servers;
 static weft_scope *serving;
+static weft_http_stats stats;
 
 static int serve(void *arg)
 {
-    weft_http_server_opts o = {.handler = echo};
+    weft_http_server_opts o = {.handler = echo, .stats = &stats};
     weft_scope scope;
     (void)arg;
     weft_http_server *s = weft_http_server_new(&o);
@@ -60,6 +61,7 @@ static int serve(void *arg)
 static void begin(void)
 {
     accepted = ended = 99;
+    memset(&stats, 0, sizeof stats);
     ws_opts = (weft_ws_opts){0};
     listener = weft_memory_listener_new(0);
     CHECK(listener != NULL);
@@ -368,6 +370,35 @@ TEST(a_server_that_stops_says_1001_to_who_is_connected)
     CHECK(weft_now() - begun < WEFT_SEC(5));
     CHECK_EQ(ended, -ESHUTDOWN);
     weft_memory_listener_free(listener);
+}
+
+TEST(what_a_peer_does_wrong_is_no_failure_of_the_handler)
+{
+    static const struct {
+        const char *octets;
+        size_t len;
+        int ended;
+    } rows[] = {{"\xC1", 1, -EPROTO},
+                {"\x81\x81\0\0\0\0\xFF", 7, -EILSEQ},
+                {"\x82\xFE\x03\xE9\0\0\0\0", 8, -EMSGSIZE},
+                {"", 0, -ETIMEDOUT}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char rest[64];
+        begin();
+        ws_opts.max_message = 1000;
+        dial();
+        say(HANDSHAKE END);
+        check_status("101");
+        CHECK_EQ(weft_stream_write(&c, rows[i].octets, rows[i].len), 0);
+        CHECK_EQ(weft_stream_flush(&c), 0);
+        while (weft_stream_read(&c, rest, sizeof rest) > 0) {
+        }
+        CHECK_EQ(weft_stream_close(&c), 0);
+        stop();
+        CHECK_EQ(ended, rows[i].ended);
+        CHECK_EQ(stats.failed, 0);
+        CHECK_EQ(stats.replies[1], 1);
+    }
 }
 
 TEST(a_list_of_protocols_that_is_none_is_the_handlers_mistake)

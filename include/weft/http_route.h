@@ -25,8 +25,8 @@
  * within a segment and divides nothing. A slash at the end counts: "/users/" is
  * another path than "/users", and {path*} of "/files/{path*}" is empty for
  * "/files/" while "/files" is not matched at all. A segment "." or "..", in
- * whatever way it is written, is matched by nothing, so no parameter leads up.
- * The query (weft_req_query) takes no part.
+ * whatever way it is written, also behind or before a %2F, is matched by
+ * nothing, so no parameter leads up. The query (weft_req_query) takes no part.
  *
  * Of several routes that match, the first segment in which they differ decides:
  * a word comes before {name}, and that before {name*}, in whatever order they
@@ -59,7 +59,7 @@
 WEFT_BEGIN_DECLS
 
 enum {
-    WEFT_HTTP_ROUTE_BYTES = 1024, /* a pattern at most */
+    WEFT_HTTP_ROUTE_BYTES = 1024, /* a pattern at most, with its 0 */
     WEFT_HTTP_ROUTE_PARAMS = 16,  /* in one pattern at most */
     WEFT_HTTP_METHODS = 64        /* different ones in one server at most */
 };

@@ -156,10 +156,11 @@ WEFT_PARKS int weft_http_serve_memory(weft_http_server *s,
                                       weft_memory_listener *l);
 
 /**
- * Serves one connection to its end, and closes it: for the handler of a
- * weft_serve of your own. What a peer does wrong is no failure.
+ * Serves one connection to its end, for the handler of a weft_serve of your own,
+ * which closes it when that returns. What a peer does wrong is no failure.
  *
- * Parks. Returns 0; -ECONNRESET, -EPIPE (the peer has gone), -ECANCELED, -ENOMEM.
+ * Parks. Returns 0; -ECONNRESET, -EPIPE (the peer has gone), -ECANCELED, -ENOMEM,
+ * -EINVAL (no server).
  */
 WEFT_PARKS int weft_http_serve_conn(weft_http_server *s, weft_conn *c);
 
@@ -346,7 +347,9 @@ WEFT_MUST int weft_req_after(weft_req *r, weft_fn fn, void *arg,
  * Sends 101, with the fields that were added, Upgrade: `protocol`, and
  * Connection: upgrade. From then on the stream is the handler's, with no
  * deadline but its own, until it returns; then it is closed politely. Of CONNECT,
- * with NULL for a protocol, it sends 200, and the stream is the tunnel.
+ * with NULL for a protocol, it sends 200, and the stream is the tunnel. What a
+ * peer does wrong is no failure of the handler then either: -EPROTO, -EILSEQ,
+ * -EMSGSIZE, -ETIMEDOUT, -EPIPE or -ECONNRESET.
  *
  * Parks. Returns 0. -EPROTO: it was not asked for (by Upgrade with that protocol,
  * and Connection: upgrade), or the request has a body that is not read to its

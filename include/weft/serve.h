@@ -73,6 +73,7 @@ typedef struct weft_conn {
     weft_server_ *server_;
     weft_scope *scope_;
     struct weft_conn *next_, *prev_;
+    bool busy_;
 } weft_conn;
 
 typedef int (*weft_conn_fn)(weft_conn *c);
@@ -164,6 +165,11 @@ WEFT_API void weft_conn_stream(weft_conn *c, weft_stream *s);
 
 /** Is the server stopping? Then answer what has come, and ask for no more. */
 WEFT_API bool weft_conn_draining(const weft_conn *c);
+
+/** Says that the handler is in the middle of something, for which input may still
+ *  come: its input does not end with `linger` then, but when this is taken back,
+ *  or `drain` is over. At first it is not. By the handler. */
+WEFT_API void weft_conn_set_busy(weft_conn *c, bool busy);
 
 /**
  * Moves the deadline of the connection to moment `t`, or away (WEFT_FOREVER).

@@ -27,7 +27,8 @@
  *                 a client's frame without a mask, a server's with one
  *     -EILSEQ     1007: a text that is not UTF-8, at its first wrong octet
  *     -EMSGSIZE   1009: over max_message or max_frame, before any of it is kept
- *     -ETIMEDOUT  no answer to a ping; no close frame is sent
+ *     -ETIMEDOUT  no answer to a ping, or no room for a pong of ours for as long:
+ *                 the peer does not read; no close frame is sent
  *     -EPIPE, -ECONNRESET   it went without a close frame
  *
  * Memory: what was read of a message, up to max_message, and what weft_stream
@@ -244,6 +245,8 @@ WEFT_PARKS int weft_ws_close(weft_ws *ws, int code, const char *reason);
  * or more as weft_ws_close does with code 0; otherwise by WEFT_WS_FAILURE, if
  * that was not about the connection itself. If the caller is cancelled it says
  * WEFT_WS_GOING_AWAY, and waits for no answer.
+ * Calls that others are in end before it is freed, as with weft_ws_close; for
+ * what else they do with *ws see weft_ws_free.
  *
  * Parks, and is no cancel point. Returns `rc`; 0 for an `rc` above 0, and for
  * -ESHUTDOWN.
