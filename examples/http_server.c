@@ -209,7 +209,8 @@ struct settings {
 static int add_routes(weft_http_server *s, const struct settings *set)
 {
     static const weft_http_files_opts files = {.cache_control = "max-age=60"};
-    int err = weft_http_route(s, "GET", "/hello/{name}", greet, NULL);
+    int err = weft_http_route(s, NULL, "/", hello, NULL);
+    if (err == 0) err = weft_http_route(s, "GET", "/hello/{name}", greet, NULL);
     if (err == 0) err = weft_http_route(s, "GET", "/wait/{ms}", wait_for, NULL);
     if (err == 0) err = weft_http_route(s, "POST", "/api/sum", sum, NULL);
     if (err == 0) err = weft_http_route(s, NULL, "/api/show", show, NULL);

@@ -101,26 +101,33 @@ static int answer_allowed(const struct wf_routes *t, weft_req *r,
     return weft_reply(r, 204, NULL, NULL, 0);
 }
 
+static int call(weft_req *r, const struct wf_route *route)
+{
+    r->route_ = route;
+    return route->fn(r, route->ctx);
+}
+
 int wf_routes_answer(const struct wf_routes *t, weft_req *r, weft_http_fn other,
                      void *ctx)
 {
     wf_methods allowed;
+    const struct wf_route *route;
     if (!t) return answer_nobody(r, other, ctx);
     if (r->head.form == WEFT_HTTP_ASTERISK)
         return answer_allowed(t, r, wf_routes_methods(t));
     if (!r->head.path.at) return answer_nobody(r, other, ctx);
+    route = wf_routes_plain(t, &r->head);
+    if (route) return call(r, route);
 
     int err = wf_path_check(r->head.path);
     if (err == -EINVAL) return weft_reply_status(r, 400);
     if (err < 0) return answer_nobody(r, other, ctx);
-    const struct wf_route *route =
-        wf_routes_find(t, r->head.method, r->head.path, &allowed);
+    route = wf_routes_find(t, r->head.method, r->head.path, &allowed);
     if (!route && !allowed) return answer_nobody(r, other, ctx);
     if (!route) return answer_allowed(t, r, allowed);
     err = decode_params(r, route);
     if (err < 0) return err;
-    r->route_ = route;
-    return route->fn(r, route->ctx);
+    return call(r, route);
 }
 
 int wf_server_routes(weft_http_server *s, struct wf_routes **ret_routes)

@@ -12,6 +12,9 @@
  * found by going back to the slash. No node is come to twice, as each is
  * reached in one way only.
  *
+ * A path that is a pattern to the letter needs no search: nothing comes before
+ * what is all words. Such patterns are in a hash table.
+ *
  * All memory is of one arena. What fails half way leaves nodes without routes
  * behind, which match nothing.
  */
@@ -41,12 +44,17 @@ struct wf_node {
     size_t count, room;
     struct wf_node *one, *rest;
     struct wf_route *routes, *any;
-    wf_methods methods; /* of routes */
+    wf_methods methods;     /* of routes */
+    weft_text plain;        /* all of its pattern, if that is all words */
+    struct wf_node *beside; /* with the same hash */
 };
+
+enum { HASHES = 64 };
 
 struct wf_routes {
     weft_arena arena;
     struct wf_node root;
+    struct wf_node *plain[HASHES];
     weft_text methods[WEFT_HTTP_METHODS];
     unsigned char sorted[WEFT_HTTP_METHODS]; /* their places */
     unsigned count;
@@ -135,6 +143,28 @@ static struct wf_node *node_of(struct wf_routes *t, const char *pattern)
         n = *at;
     }
     return n;
+}
+
+/* ---- patterns that are paths -------------------------------------------- */
+
+/* Long paths differ at their ends. */
+static unsigned hash_of(weft_text path)
+{
+    enum { ENOUGH = 16 };
+    size_t from = path.len > ENOUGH ? path.len - ENOUGH : 0;
+    unsigned hash = (unsigned)path.len;
+    for (size_t i = from; i < path.len; i++)
+        hash = hash * 31 + (unsigned char)path.at[i];
+    return (hash ^ hash >> 6) % HASHES;
+}
+
+static void note_plain(struct wf_routes *t, struct wf_node *n, weft_text path)
+{
+    if (n->plain.at || memchr(path.at, '%', path.len)) return;
+    unsigned hash = hash_of(path);
+    n->plain = path;
+    n->beside = t->plain[hash];
+    t->plain[hash] = n;
 }
 
 /* ---- methods ------------------------------------------------------------ */
@@ -301,6 +331,7 @@ int wf_routes_add(struct wf_routes *t, const char *method, const char *pattern,
     if (!r || !route.pattern) return -ENOMEM;
     *r = route;
     link_route(t, n, r);
+    if (r->params == 0) note_plain(t, n, weft_text_of(r->pattern));
     return 0;
 }
 
@@ -371,6 +402,17 @@ static const struct wf_route *answers(const struct wf_node *n, unsigned method)
     const struct wf_route *r = method < ANY ? exactly(n, method) : NULL;
     if (!r && method == HEAD) r = exactly(n, GET);
     return r ? r : n->any;
+}
+
+const struct wf_route *wf_routes_plain(const struct wf_routes *t,
+                                       const weft_http_request *head)
+{
+    const struct wf_node *n = t->plain[hash_of(head->path)];
+    while (n && !weft_text_equal(n->plain, head->path))
+        n = n->beside;
+    if (!n) return NULL;
+    return answers(
+        n, head->verb == WEFT_HTTP_GET ? GET : method_place(t, head->method));
 }
 
 const struct wf_route *wf_routes_find(const struct wf_routes *t,

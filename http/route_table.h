@@ -7,6 +7,7 @@
 #define HTTP_ROUTE_TABLE_H
 
 #include <weft/arena.h>
+#include <weft/http_parse.h>
 #include <weft/text.h>
 
 #include "route.h"
@@ -35,6 +36,11 @@ struct wf_route {
 const struct wf_route *wf_routes_find(const struct wf_routes *t,
                                       weft_text method, weft_text path,
                                       wf_methods *ret_allowed);
+
+/** That of a request whose path is its pattern to the letter, or NULL: it may
+ *  have another one. Nothing needs to be known of the path. */
+const struct wf_route *wf_routes_plain(const struct wf_routes *t,
+                                       const weft_http_request *head);
 
 /** All methods of the table. */
 wf_methods wf_routes_methods(const struct wf_routes *t);

@@ -43,7 +43,13 @@ int wf_octet_next(weft_text *t)
 
 int wf_segment_compare(weft_text segment, weft_text decoded)
 {
-    for (size_t i = 0;; i++) {
+    size_t same = 0,
+           both = segment.len < decoded.len ? segment.len : decoded.len;
+    while (same < both && segment.at[same] == decoded.at[same] &&
+           segment.at[same] != '%')
+        same++;
+    segment = (weft_text){segment.at + same, segment.len - same};
+    for (size_t i = same;; i++) {
         int octet = wf_octet_next(&segment);
         if (octet < 0) return i < decoded.len ? -1 : 0;
         if (i == decoded.len) return 1;
@@ -84,6 +90,7 @@ int wf_path_check(weft_text path)
     weft_text segment;
     if (path.len == 0 || *path.at != '/') return -EINVAL;
     if (memchr(path.at, '%', path.len)) return check_decoded(path);
+    if (!memchr(path.at, '.', path.len)) return 0;
     while (wf_segment_next(&path, &segment))
         if (wf_segment_is_dots(segment)) return -ENOENT;
     return 0;

@@ -34,16 +34,24 @@ static void add(struct wf_routes *t, const char *method, const char *pattern)
     CHECK_EQ(wf_routes_add(t, method, pattern, handler, NULL, NULL), 0);
 }
 
-/* The pattern that is found; "405" or "404". */
+/* The pattern that is found; "405" or "404". What is found without a search must
+ * be what a search finds. */
 static const char *found(const struct wf_routes *t, const char *method,
                          const char *path)
 {
     wf_methods allowed;
+    const weft_text name = weft_text_of(method);
+    const weft_http_request head = {.verb = weft_http_verb_of(name),
+                                    .method = name,
+                                    .path = weft_text_of(path)};
+    const struct wf_route *plain = wf_routes_plain(t, &head);
     int err = wf_path_check(weft_text_of(path));
+    CHECK(err == 0 || !plain);
     if (err == -EINVAL) return "400";
     if (err < 0) return "404";
     const struct wf_route *r =
         wf_routes_find(t, weft_text_of(method), weft_text_of(path), &allowed);
+    CHECK(!plain || plain == r);
     return r ? r->pattern : allowed ? "405" : "404";
 }
 
