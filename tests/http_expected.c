@@ -8,7 +8,8 @@
 
 const char *http_word(const char *s, const char *end)
 {
-    const char *space = memchr(s, ' ', (size_t)(end - s));
+    /* There is no second word behind one that ends the line. */
+    const char *space = s < end ? memchr(s, ' ', (size_t)(end - s)) : NULL;
     return space ? space : end;
 }
 
