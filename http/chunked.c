@@ -12,8 +12,10 @@
 
 enum {
     AT_SIZE,
+    AT_SEPARATOR,  /* behind a space: another extension has to come */
     AT_NAME,       /* behind ';', of an extension */
     AT_NAME_REST,  /* it has an octet */
+    AT_NAME_SPACE, /* it has ended */
     AT_VALUE,      /* behind '=' */
     AT_VALUE_REST, /* it is a token with an octet */
     AT_QUOTED,
@@ -32,12 +34,19 @@ void weft_http_chunked_init(weft_http_chunked *c)
     *c = (weft_http_chunked){.credit_ = WEFT_HTTP_EXTENSIONS};
 }
 
+static bool is_space(char octet)
+{
+    return octet == ' ' || octet == '\t';
+}
+
 /* What may follow the size, or an extension that could end here: *ret_state is
  * where that leads. */
 static bool is_part_end(char octet, uint8_t *ret_state)
 {
     if (octet == ';')
         *ret_state = AT_NAME;
+    else if (is_space(octet))
+        *ret_state = AT_SEPARATOR;
     else if (octet == '\r')
         *ret_state = AT_SIZE_LF;
     else
@@ -90,15 +99,26 @@ static bool is_token_octet(char octet, uint8_t rest, uint8_t *ret_state)
 static bool extension_octet(uint8_t *state, char octet)
 {
     switch (*state) {
+    case AT_SEPARATOR:
+        if (octet == ';') *state = AT_NAME;
+        return octet == ';' || is_space(octet);
     case AT_NAME:
+        if (is_space(octet)) return true;
         return is_token_octet(octet, AT_NAME_REST, state);
     case AT_NAME_REST:
         if (octet == '=')
             *state = AT_VALUE;
+        else if (is_space(octet))
+            *state = AT_NAME_SPACE;
         else if (!wf_octet_is(octet, WF_OCTET_TOKEN))
             return is_part_end(octet, state);
         return true;
+    case AT_NAME_SPACE:
+        if (octet == '=') *state = AT_VALUE;
+        if (octet == ';') *state = AT_NAME;
+        return octet == '=' || octet == ';' || is_space(octet);
     case AT_VALUE:
+        if (is_space(octet)) return true;
         if (octet == '"') {
             *state = AT_QUOTED;
             return true;

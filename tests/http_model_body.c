@@ -33,6 +33,14 @@ static bool chunk_size(struct model *m, uint64_t *ret_size)
     return digits > 0 ? true : refuse(m, 400);
 }
 
+/* BWS of RFC 9110, 5.6.3: no sender may make it, and every recipient reads it. */
+static bool bad_space(struct model *m)
+{
+    while (next(m) == ' ' || next(m) == '\t')
+        m->at++;
+    return next(m) >= 0 ? true : refuse(m, MORE);
+}
+
 static bool token(struct model *m)
 {
     size_t from = m->at;
@@ -56,9 +64,15 @@ static bool quoted_string(struct model *m)
 static bool chunk_extension(struct model *m)
 {
     m->at++;
-    if (!token(m)) return false;
-    if (next(m) != '=') return true;
+    if (!bad_space(m) || !token(m)) return false;
+    size_t end = m->at;
+    if (!bad_space(m)) return false;
+    if (next(m) != '=') {
+        m->at = end; /* it is in front of the next one, if any */
+        return true;
+    }
     m->at++;
+    if (!bad_space(m)) return false;
     return next(m) == '"' ? quoted_string(m) : token(m);
 }
 
@@ -66,8 +80,15 @@ static bool chunk_line(struct model *m, uint64_t *ret_size)
 {
     if (!chunk_size(m, ret_size)) return false;
     size_t from = m->at;
-    while (next(m) == ';')
+    for (;;) {
+        size_t end = m->at;
+        if (!bad_space(m)) return false;
+        if (next(m) != ';') {
+            if (m->at > end) return refuse(m, 400);
+            break;
+        }
         if (!chunk_extension(m)) return false;
+    }
     m->extensions += m->at - from;
     if (m->extensions > EXTENSION_LIMIT + m->body.len / 16)
         return refuse(m, 400);

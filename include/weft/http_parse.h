@@ -228,8 +228,9 @@ WEFT_API void weft_http_chunked_init(weft_http_chunked *c);
  * handed out first; and so again.
  *
  * A size is 1 to 16 hexadecimal digits and at most 2^63-1; an extension is
- * ";name", ";name=token" or ";name=" and a quoted string, with no space around
- * any of it; no CR or LF stands alone. Extensions are not handed out.
+ * ";name", ";name=token" or ";name=" and a quoted string. Spaces and tabs may
+ * stand around ';' and '=', as a recipient has to read them (RFC 9110, 5.6.3),
+ * and nowhere else; no CR or LF stands alone. Extensions are not handed out.
  */
 WEFT_MUST ssize_t weft_http_dechunk(weft_http_chunked *c, const char *data,
                                     size_t len, weft_text *ret_body);
