@@ -159,20 +159,21 @@ static void say_trailers(struct parser *p, ssize_t n)
 
 /* ---- in every way ------------------------------------------------------- */
 
+static char *given; /* what was given last */
+
 /* With nothing behind it; what was given before is gone. */
 static ssize_t give(struct parser *p, const char *head, size_t len)
 {
-    static char *copy;
-    free(copy);
-    copy = malloc(len ? len : 1);
-    CHECK(copy);
-    if (len) memcpy(copy, head, len);
-    ssize_t n = p->parse(p, copy, len);
+    free(given);
+    given = malloc(len ? len : 1);
+    CHECK(given);
+    if (len) memcpy(given, head, len);
+    ssize_t n = p->parse(p, given, len);
     CHECK(n <= (ssize_t)len);
     p->said[0] = 0;
     if (n == 0) return 0;
     p->say(p, n);
-    CHECK_EQ(p->parse(p, copy, len), n);
+    CHECK_EQ(p->parse(p, given, len), n);
     return n;
 }
 
@@ -207,6 +208,8 @@ static const char *said_of(struct parser *p, const char *head, size_t len)
     size_t behind = told_behind(p, head, len);
     CHECK_STR(p->said, whole.said);
     check_split(p, &whole, n, head, len);
+    free(given);
+    given = NULL;
     if (n == 0) return "more";
     if (n > 0) {
         CHECK_EQ(behind, n);
