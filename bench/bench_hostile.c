@@ -49,13 +49,15 @@ static const struct state states[] = {
     {"mute", 8, "", 0, "", 0, false, false},
     {"idle after a request", 8, REQUEST("GET"), 0, "\r\n", 1, true, false},
     {"one octet of a head", 0, "G", 0, "", 1, false, false},
-    {"60 KiB of a head", 100, REQUEST("GET"), 60 * KIB, "", 1, false, false},
+    {"60 KiB of a head", 100, REQUEST("GET"), (size_t)60 * KIB, "", 1, false,
+     false},
     {"half a body", 100, REQUEST("POST") "Content-Length: 131072\r\n\r\n",
-     64 * KIB, "", 1, false, false},
+     (size_t)64 * KIB, "", 1, false, false},
     {"half the trailers", 100,
      REQUEST("POST") "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n",
-     6 * KIB, "", 1, false, false},
-    {"replies unread", 100, REQUEST("GET"), 60 * KIB, "\r\n", 2, false, true},
+     (size_t)6 * KIB, "", 1, false, false},
+    {"replies unread", 100, REQUEST("GET"), (size_t)60 * KIB, "\r\n", 2, false,
+     true},
 };
 
 static char message[MAX_MESSAGE];
@@ -75,10 +77,11 @@ static void append(const char *text, size_t len)
 
 static void make_message(const struct state *s)
 {
+    static const char name[] = {'X', ':'}, end[] = {'\r', '\n'};
     char field[KIB];
     memset(field, 'x', sizeof field);
-    memcpy(field, "Filling: ", 9);
-    memcpy(field + sizeof field - 2, "\r\n", 2);
+    memcpy(field, name, sizeof name);
+    memcpy(field + sizeof field - sizeof end, end, sizeof end);
     message_len = 0;
     for (unsigned i = 0; i < s->times; i++) {
         append(s->begin, strlen(s->begin));

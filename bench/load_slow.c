@@ -305,6 +305,8 @@ static int start(void *unused)
 
 int main(int argc, char **argv)
 {
+    static const char begin[] = "GET /",
+                      end[] = " HTTP/1.1\r\nHost: here\r\n\r\n";
     char path[4096];
     const char *other = NULL;
     child_program(path, sizeof path, "examples/http_echo");
@@ -314,8 +316,8 @@ int main(int argc, char **argv)
             conns = (unsigned)atoi(argv[i + 1]);
     }
     memset(large_request, 'x', sizeof large_request);
-    memcpy(large_request, "GET /", 5);
-    memcpy(large_request + TARGET, " HTTP/1.1\r\nHost: here\r\n\r\n", 26);
+    memcpy(large_request, begin, sizeof begin - 1);
+    memcpy(large_request + TARGET, end, sizeof end);
     if (conns == 0 || conns > MAX_CONNS ||
         KINDS * conns + 100 > child_allow_descriptors()) {
         printf("skip: not enough descriptors for %u connections\n",
