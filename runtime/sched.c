@@ -125,6 +125,18 @@ WF_SWITCHES static inline void after_switch(struct wf_sched *w, void *fake)
     (void)fake;
 }
 
+#ifdef WF_TSAN
+/* At its first wait TSan makes the place where it keeps a thread's signals, and
+ * forgets the one that comes meanwhile. Here none can come. */
+static void make_place_for_signals(void)
+{
+    sigset_t mask;
+    wf_os_sighold_all(&mask);
+    (void)poll(NULL, 0, 0);
+    wf_os_sigmask(&mask);
+}
+#endif
+
 /* ---- the ring ----------------------------------------------------------- */
 
 static inline void push(struct wf_sched *w, weft_fiber *f, uint8_t state)
@@ -672,6 +684,7 @@ int wf_sched_open(const struct wf_sched_opts *o)
     w->exceptions = wf_exceptions_here();
 #ifdef WF_TSAN
     w->tsan_fiber = __tsan_get_current_fiber();
+    make_place_for_signals();
 #endif
     int err = wf_fork_watch(left_by_fork);
     if (err < 0) goto free_it;
