@@ -7,7 +7,9 @@
  * gets a block of its own, and the rest of the current one stays in use: less
  * than LARGE octets of each are lost.
  *
- * Between calls at_ is a multiple of WEFT_ARENA_ALIGN, or equals end_.
+ * Between calls at_ is a multiple of WEFT_ARENA_ALIGN, or equals end_, or both
+ * are NULL: the caller's memory comes first, when the first piece is taken. So
+ * an arena that is not used costs no more than its initialisation.
  */
 #include <weft/arena.h>
 #include <weft/buffer.h>
@@ -53,18 +55,11 @@ static void use(weft_arena *a, char *from, char *end)
     if (a->at_ > a->end_) a->at_ = a->end_;
 }
 
+/* An arena that nothing was asked of has no place yet. */
 static void use_first(weft_arena *a)
 {
-    if (a->first_bytes_ < WEFT_ARENA_ALIGN)
-        a->at_ = a->end_ = NULL;
-    else
+    if (!a->at_ && a->first_bytes_ >= WEFT_ARENA_ALIGN)
         use(a, a->first_, a->first_ + a->first_bytes_);
-}
-
-void weft_arena_init(weft_arena *a, void *first, size_t bytes)
-{
-    *a = (weft_arena){.first_ = first, .first_bytes_ = first ? bytes : 0};
-    use_first(a);
 }
 
 void weft_arena_set_limit(weft_arena *a, size_t bytes)
@@ -126,6 +121,7 @@ static bool is_allowed(const weft_arena *a, size_t bytes)
 
 static void *take(weft_arena *a, size_t bytes)
 {
+    if (bytes > room(a)) use_first(a);
     if (bytes > room(a)) {
         char *more = add_block(a, bytes > LARGE ? bytes : 0);
         if (!more || bytes > LARGE) return more;
@@ -217,15 +213,10 @@ char *weft_arena_printf(weft_arena *a, const char *format, ...)
     return text;
 }
 
-size_t weft_arena_used(const weft_arena *a)
-{
-    return a->used_;
-}
-
 void weft_arena_reset(weft_arena *a)
 {
     while (a->blocks_)
         give_back(&a->blocks_);
     a->used_ = 0;
-    use_first(a);
+    a->at_ = a->end_ = NULL;
 }

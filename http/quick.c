@@ -5,19 +5,24 @@
  * Most are so, and then there is no state to keep and nothing to refuse. What
  * is not plain here, for whatever reason, is left to request.c, which reads it
  * again from its first octet on and alone says what is wrong. So all that is
- * taken here must be taken there, and come to the same; and nothing but marks
- * is written before the end.
+ * taken here must be taken there, and come to the same.
  *
  * Plain is: a target in origin form, HTTP/1.1, and of the fields that matter
  * Host, Content-Length and the usual values of Connection.
+ *
+ * All of it is compiled twice. Where zeroes follow the octets, every scan ends
+ * at them at the latest, as they are strangers to all kinds, and nothing in them
+ * is taken for something else: so no scan has to ask for the end.
  */
 #include "quick.h"
 
 #include <string.h>
 
 #include "authority.h"
+#include "head.h"
 #include "heed.h"
 #include "octets.h"
+#include "scan.h"
 
 #if defined(__SSE2__) && !defined(WF_HTTP_WORDS)
 
@@ -31,6 +36,13 @@ enum {
 };
 
 #define LIKELY(x) __builtin_expect((x), 1)
+#define TWICE     static inline __attribute__((always_inline))
+
+/* What is read. */
+struct text {
+    const char *data, *end;
+    const bool zeroed;
+};
 
 /* ---- scans -------------------------------------------------------------- */
 
@@ -81,19 +93,21 @@ static inline __m128i fine_value(__m128i x)
 
 /*
  * Each returns the first octet that may be a stranger to its kind, or NULL:
- * there is none before `end`. Who finds there one that is none goes on behind
- * it. The last octets are read as the end of sixteen, which begin in the head.
+ * there is none before the end. Who finds there one that is none goes on behind
+ * it. The last octets are read as the end of sixteen, which begin in the head,
+ * or with the zeroes behind them.
  */
 #define SCAN(kind)                                                             \
-    static inline const char *kind##_end(const char *p, const char *end)       \
+    TWICE const char *kind##_end(const struct text t, const char *p)           \
     {                                                                          \
         for (;; p += 16) {                                                     \
-            const char *at = LIKELY(end - p >= 16) ? p : end - 16;             \
+            bool all = t.zeroed || LIKELY(t.end - p >= 16);                    \
+            const char *at = all ? p : t.end - 16;                             \
             __m128i x = _mm_loadu_si128((const __m128i *)(const void *)at);    \
             unsigned fine = (unsigned)_mm_movemask_epi8(fine_##kind(x));       \
             unsigned strangers = (fine ^ 0xffff) >> (p - at);                  \
             if (LIKELY(strangers != 0)) return p + __builtin_ctz(strangers);   \
-            if (end - p <= 16) return NULL;                                    \
+            if (!t.zeroed && t.end - p <= 16) return NULL;                     \
         }                                                                      \
     }
 
@@ -102,38 +116,44 @@ SCAN(host)
 SCAN(target)
 SCAN(value)
 
+/* Are there fewer octets left at p? */
+TWICE bool lacks(const struct text t, const char *p, int octets)
+{
+    return !t.zeroed && t.end - p < octets;
+}
+
 /* ---- the first line ----------------------------------------------------- */
 
 /* Behind the SP that follows it. */
-static inline const char *read_method(weft_http_request *r, const char *p,
-                                      const char *end)
+TWICE const char *read_method(weft_http_request *r, const struct text t)
 {
-    if (LIKELY(memcmp(p, "GET ", 4) == 0)) {
-        r->method = (weft_text){p, 3};
+    if (LIKELY(memcmp(t.data, "GET ", 4) == 0)) {
+        r->method = (weft_text){t.data, 3};
         r->verb = WEFT_HTTP_GET;
-        return p + 4;
+        return t.data + 4;
     }
-    const char *stop = name_end(p, end);
-    if (!stop || *stop != ' ' || stop == p || stop - p > LONGEST_METHOD)
+    const char *stop = name_end(t, t.data);
+    if (!stop || *stop != ' ' || stop == t.data ||
+        stop - t.data > LONGEST_METHOD)
         return NULL;
-    r->method = (weft_text){p, (size_t)(stop - p)};
+    r->method = (weft_text){t.data, (size_t)(stop - t.data)};
     r->verb = weft_http_verb_of(r->method);
     return r->verb == WEFT_HTTP_CONNECT ? NULL : stop + 1;
 }
 
 /* From the slash up to the SP behind it; *ret_query is behind the first '?'. */
-static inline const char *read_target(const char *p, const char *end,
-                                      const char **ret_query)
+TWICE const char *read_target(const struct text t, const char *p,
+                              const char **ret_query)
 {
     const char *query = NULL;
     for (;; p++) {
-        p = target_end(p, end);
+        p = target_end(t, p);
         if (!p) return NULL;
         if (LIKELY(*p == ' ')) break;
         if (*p == '?') {
             if (!query) query = p + 1;
         } else if (*p == '%') {
-            if (end - p < 3 || !wf_octet_is(p[1], WF_OCTET_HEX) ||
+            if (t.end - p < 3 || !wf_octet_is(p[1], WF_OCTET_HEX) ||
                 !wf_octet_is(p[2], WF_OCTET_HEX))
                 return NULL;
         } else if (!wf_octet_is(*p, WF_OCTET_TARGET)) {
@@ -144,44 +164,59 @@ static inline const char *read_target(const char *p, const char *end,
     return p;
 }
 
-static inline const char *read_line(weft_http_request *r, const char *data,
-                                    const char *end)
+TWICE const char *read_line(weft_http_request *r, const struct text t)
 {
     static const char version[] = " HTTP/1.1\r\n";
     enum { VERSION = sizeof version - 1, AND_AN_END = VERSION + 2 };
     const char *query;
-    const char *target = read_method(r, data, end);
-    if (!target || target == end || *target != '/') return NULL;
-    const char *p = read_target(target, end, &query);
-    if (!p || end - p < AND_AN_END || memcmp(p, version, VERSION) != 0 ||
-        p - data + VERSION - 2 > r->scan_.line_limit_)
+    const char *target = read_method(r, t);
+    if (!target || lacks(t, target, 1) || *target != '/') return NULL;
+    const char *p = read_target(t, target, &query);
+    if (!p || lacks(t, p, AND_AN_END) || memcmp(p, version, VERSION) != 0 ||
+        p - t.data + VERSION - 2 > r->scan_.line_limit_)
         return NULL;
     r->target = (weft_text){target, (size_t)(p - target)};
     r->path = r->target;
-    r->target_ = r->path_ = (uint32_t)(target - data);
+    r->target_ = r->path_ = (uint32_t)(target - t.data);
+    r->query = (weft_text){NULL, 0};
+    r->query_ = 0;
     if (query) {
         r->path.len = (size_t)(query - 1 - target);
         r->query = (weft_text){query, (size_t)(p - query)};
-        r->query_ = (uint32_t)(query - data);
+        r->query_ = (uint32_t)(query - t.data);
     }
     return p + VERSION;
 }
 
 /* ---- the field lines ---------------------------------------------------- */
 
-/* A name or an IPv4 address, perhaps with a port; the rest is authority.c's. */
-static bool is_host(const char *p, const char *stop, const char *end)
+/* One to five octets of which some come before: are all digits? Those before
+ * count as zeroes; adding 6 takes what is beyond '9' out of the digits' row. */
+static inline bool are_digits(const char *start, const char *stop)
 {
-    const char *port = host_end(p, end);
+    const uint64_t rows = WF_EACH(0xf0), zeroes = WF_EACH('0');
+    uint64_t x, theirs = ~UINT64_C(0) << (64 - 8 * (stop - start));
+    memcpy(&x, stop - sizeof x, sizeof x);
+    x = (x & theirs) | (zeroes & ~theirs);
+    return (x & rows) == zeroes && ((x + WF_EACH(6)) & rows) == zeroes;
+}
+
+/* Behind the colon; it may be empty. */
+static inline bool is_port(const char *start, const char *stop)
+{
+    if (stop - start > 5) return false;
+    if (stop == start) return true;
+    return are_digits(start, stop) &&
+           (stop - start < 5 || memcmp(start, "65535", 5) <= 0);
+}
+
+/* A name or an IPv4 address, perhaps with a port; the rest is authority.c's. */
+TWICE bool is_host(const struct text t, const char *p, const char *stop)
+{
+    const char *port = host_end(t, p);
     if (LIKELY(port && port > p && port <= stop)) {
         if (port == stop) return true;
-        const char *start = port + 1;
-        if (*port == ':' && stop - start <= 5)
-            while (++port < stop && (unsigned)(*port - '0') < 10)
-                ;
-        if (port == stop &&
-            (stop - start < 5 || memcmp(start, "65535", 5) <= 0))
-            return true;
+        if (*port == ':' && is_port(port + 1, stop)) return true;
     }
     return wf_http_is_authority((weft_text){p, (size_t)(stop - p)}, NULL);
 }
@@ -198,20 +233,15 @@ static bool read_length(const char *p, const char *stop, uint64_t *ret)
     return true;
 }
 
-/* Of a line that matters, with its value up to `stop`. */
-static bool heed(weft_http_request *r, const weft_http_mark *m, const char *p,
-                 const char *stop, const char *end, unsigned *seen)
+/* Of a line that matters, and is no Host, with its value. */
+__attribute__((noinline)) static bool heed(weft_http_request *r,
+                                           enum wf_known known, weft_text value,
+                                           unsigned *seen)
 {
-    const weft_text value = {p, (size_t)(stop - p)};
-    switch ((enum wf_known)m->known_) {
-    case WF_KNOWN_HOST:
-        if ((*seen & WF_SEEN_HOST) || !is_host(p, stop, end)) return false;
-        *seen |= WF_SEEN_HOST;
-        r->host = value;
-        r->host_ = m->value;
-        return true;
+    switch (known) {
     case WF_KNOWN_LENGTH:
-        if ((*seen & WF_SEEN_LENGTH) || !read_length(p, stop, &r->length))
+        if ((*seen & WF_SEEN_LENGTH) ||
+            !read_length(value.at, value.at + value.len, &r->length))
             return false;
         *seen |= WF_SEEN_LENGTH;
         return true;
@@ -236,22 +266,24 @@ static inline enum wf_known known(const char *name, size_t len)
 }
 
 /* What a token has besides letters and '-' is rare. */
-__attribute__((noinline)) static const char *rare_name_end(const char *p,
-                                                           const char *end)
+__attribute__((noinline)) static const char *
+rare_name_end(const char *p, const char *data, const char *end)
 {
+    const struct text t = {data, end, false};
     while (p && *p != ':') {
         if (!wf_octet_is(*p, WF_OCTET_TOKEN) || ++p == end) return NULL;
-        p = name_end(p, end);
+        p = name_end(t, p);
     }
     return p;
 }
 
 /* And so are tabs in a value. */
-__attribute__((noinline)) static const char *rare_value_end(const char *p,
-                                                            const char *end)
+__attribute__((noinline)) static const char *
+rare_value_end(const char *p, const char *data, const char *end)
 {
+    const struct text t = {data, end, false};
     while (p && *p == '\t')
-        p = ++p == end ? NULL : value_end(p, end);
+        p = ++p == end ? NULL : value_end(t, p);
     return p;
 }
 
@@ -265,35 +297,49 @@ static inline bool is_space(char c)
  * octets as an empty one has: so nothing is asked of the end but by the scans,
  * and once behind each.
  */
-static inline const char *read_fields(weft_http_request *r, const char *data,
-                                      const char *p, const char *end,
-                                      unsigned *ret_seen)
+TWICE const char *read_fields(weft_http_request *r, const struct text t,
+                              const char *p, unsigned *ret_seen)
 {
     weft_http_mark *m = r->fields.marks, *last = m + r->scan_.field_limit_;
     unsigned seen = 0;
     for (; *p != '\r'; m++, p += 2) {
         const char *name = p;
         if (m == last) return NULL;
-        p = name_end(p, end);
-        if (!LIKELY(p && *p == ':')) p = rare_name_end(p, end);
-        if (!p || end - p < 5 || (size_t)(p - name) - 1 >= LONGEST_NAME)
-            return NULL;
-        m->name = (uint32_t)(name - data);
-        m->name_len = (uint16_t)(p - name);
-        m->known_ = (uint16_t)known(name, (size_t)(p - name));
-        p += p[1] == ' ' ? 2 : 1;
-        while (!LIKELY(*p > ' ') && is_space(*p) && end - p > 4)
+        p = name_end(t, p);
+        if (!LIKELY(p && *p == ':')) {
+            p = rare_name_end(p, t.data, t.end);
+            if (!p) return NULL;
+        }
+        size_t name_len = (size_t)(p - name);
+        if (lacks(t, p, 5) || name_len - 1 >= LONGEST_NAME) return NULL;
+        enum wf_known which = known(name, name_len);
+        m->name = (uint32_t)(name - t.data);
+        m->name_len = (uint16_t)name_len;
+        m->known_ = (uint16_t)which;
+        p += 1 + (p[1] == ' ');
+        while (!LIKELY(*p > ' ') && is_space(*p) && !lacks(t, p, 5))
             p++;
         const char *value = p;
-        p = value_end(p, end);
-        if (!LIKELY(p && *p == '\r')) p = rare_value_end(p, end);
-        if (!p || end - p < 4 || memcmp(p, "\r\n", 2) != 0) return NULL;
+        p = value_end(t, p);
+        if (!LIKELY(p && *p == '\r')) {
+            p = rare_value_end(p, t.data, t.end);
+            if (!p) return NULL;
+        }
+        if (lacks(t, p, 4) || memcmp(p, "\r\n", 2) != 0) return NULL;
         const char *stop = p;
         while (!LIKELY(stop[-1] > ' ') && stop > value && is_space(stop[-1]))
             stop--;
-        m->value = (uint32_t)(value - data);
+        m->value = (uint32_t)(value - t.data);
         m->value_len = (uint32_t)(stop - value);
-        if (m->known_ && !heed(r, m, value, stop, end, &seen)) return NULL;
+        if (which == WF_KNOWN_HOST) {
+            if ((seen & WF_SEEN_HOST) || !is_host(t, value, stop)) return NULL;
+            seen |= WF_SEEN_HOST;
+            r->host = (weft_text){value, (size_t)(stop - value)};
+            r->host_ = m->value;
+        } else if (which != WF_KNOWN_NOT) {
+            const weft_text text = {value, (size_t)(stop - value)};
+            if (!heed(r, which, text, &seen)) return NULL;
+        }
     }
     if (p[1] != '\n') return NULL;
     r->fields.count = (uint32_t)(m - r->fields.marks);
@@ -303,32 +349,39 @@ static inline const char *read_fields(weft_http_request *r, const char *data,
 
 /* ---- all of it ---------------------------------------------------------- */
 
-/* As it was before, so that nothing is left of what was read. */
-static size_t start_over(weft_http_request *r)
+TWICE size_t read_all(weft_http_request *r, const struct text t)
 {
-    r->method = r->target = r->path = r->query = r->host = (weft_text){NULL, 0};
-    r->verb = WEFT_HTTP_OTHER;
+    struct weft_http_scan_ *s = &r->scan_;
+    unsigned seen = 0;
+    if (t.end - t.data < LEAST) return 0;
     r->length = 0;
-    r->fields.count = 0;
-    r->target_ = r->path_ = r->query_ = r->host_ = 0;
-    return 0;
+    const char *p = read_line(r, t);
+    if (p) p = read_fields(r, t, p, &seen);
+    if (!p || !(seen & WF_SEEN_HOST)) return 0;
+    r->minor = 1;
+    r->form = WEFT_HTTP_ORIGIN;
+    r->fields.base = t.data;
+    r->framing = seen & WF_SEEN_LENGTH ? WEFT_HTTP_LENGTH : WEFT_HTTP_NO_BODY;
+    r->keep_alive = !(seen & WF_SEEN_CLOSE);
+    r->expects_continue = r->upgrades = false;
+    r->status = 0;
+    r->wrong = NULL;
+    s->state_ = WF_AT_END;
+    s->first_ = 0;
+    s->at_ = (uint32_t)(p - t.data);
+    return s->at_;
 }
 
 size_t wf_http_quick(weft_http_request *r, const char *data, size_t len)
 {
-    struct weft_http_scan_ *s = &r->scan_;
-    const char *const end = wf_http_end(s, data, len);
-    unsigned seen = 0;
-    if (end - data < LEAST) return 0;
-    const char *p = read_line(r, data, end);
-    if (p) p = read_fields(r, data, p, end, &seen);
-    if (!p || !(seen & WF_SEEN_HOST)) return start_over(r);
-    r->fields.base = data;
-    if (seen & WF_SEEN_LENGTH) r->framing = WEFT_HTTP_LENGTH;
-    r->keep_alive = !(seen & WF_SEEN_CLOSE);
-    s->state_ = WF_AT_END;
-    s->at_ = (uint32_t)(p - data);
-    return (size_t)(p - data);
+    const char *end = wf_http_end(&r->scan_, data, len);
+    return read_all(r, (struct text){data, end, false});
+}
+
+size_t wf_http_quick_zeroed(weft_http_request *r, const char *data, size_t len)
+{
+    if (len > r->scan_.head_limit_) return wf_http_quick(r, data, len);
+    return read_all(r, (struct text){data, data + len, true});
 }
 
 #else
@@ -339,6 +392,11 @@ size_t wf_http_quick(weft_http_request *r, const char *data, size_t len)
     (void)data;
     (void)len;
     return 0;
+}
+
+size_t wf_http_quick_zeroed(weft_http_request *r, const char *data, size_t len)
+{
+    return wf_http_quick(r, data, len);
 }
 
 #endif

@@ -20,23 +20,37 @@
 
 enum { LONGEST_METHOD = 32 };
 
-void weft_http_request_init(weft_http_request *r, weft_http_mark *marks,
-                            size_t room, const weft_http_limits *limits)
+/* All but its marks and limits. */
+static void begin(weft_http_request *r)
 {
     const weft_text none = {NULL, 0};
-    uint32_t most = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
-    wf_http_scan_init(&r->scan_, WF_REQUEST, most, limits);
+    struct weft_http_scan_ *s = &r->scan_;
+    *s = (struct weft_http_scan_){.line_limit_ = s->line_limit_,
+                                  .head_limit_ = s->head_limit_,
+                                  .field_limit_ = s->field_limit_,
+                                  .state_ = WF_AT_START,
+                                  .kind_ = WF_REQUEST};
     r->method = r->target = r->path = r->query = r->host = none;
     r->verb = WEFT_HTTP_OTHER;
     r->minor = 1;
     r->form = WEFT_HTTP_ORIGIN;
-    r->fields = (weft_http_fields){.marks = marks, .room = most};
+    r->fields.base = NULL;
+    r->fields.count = 0;
     r->framing = WEFT_HTTP_NO_BODY;
     r->length = 0;
     r->keep_alive = r->expects_continue = r->upgrades = false;
     r->status = 0;
     r->wrong = NULL;
     r->target_ = r->path_ = r->query_ = r->host_ = 0;
+}
+
+void weft_http_request_init(weft_http_request *r, weft_http_mark *marks,
+                            size_t room, const weft_http_limits *limits)
+{
+    uint32_t most = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+    wf_http_scan_init(&r->scan_, WF_REQUEST, most, limits);
+    r->fields = (weft_http_fields){.marks = marks, .room = most};
+    begin(r);
 }
 
 void weft_http_request_move(weft_http_request *r, const char *data)
@@ -236,6 +250,13 @@ ssize_t weft_http_parse_request(weft_http_request *r, const char *data,
     if (r->scan_.state_ == WF_AT_START) {
         size_t head = wf_http_quick(r, data, len);
         if (head > 0) return (ssize_t)head;
+        begin(r);
     }
+    return read_on(r, data, len);
+}
+
+ssize_t wf_http_parse_slowly(weft_http_request *r, const char *data, size_t len)
+{
+    begin(r);
     return read_on(r, data, len);
 }

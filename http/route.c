@@ -107,8 +107,9 @@ static int call(weft_req *r, const struct wf_route *route)
     return route->fn(r, route->ctx);
 }
 
-int wf_routes_answer(const struct wf_routes *t, weft_req *r, weft_http_fn other,
-                     void *ctx)
+__attribute__((noinline)) static int
+answer_by_search(const struct wf_routes *t, weft_req *r, weft_http_fn other,
+                 void *ctx)
 {
     wf_methods allowed;
     const struct wf_route *route;
@@ -128,6 +129,16 @@ int wf_routes_answer(const struct wf_routes *t, weft_req *r, weft_http_fn other,
     err = decode_params(r, route);
     if (err < 0) return err;
     return call(r, route);
+}
+
+int wf_routes_answer(const struct wf_routes *t, weft_req *r, weft_http_fn other,
+                     void *ctx)
+{
+    if (t && r->head.form == WEFT_HTTP_ORIGIN) {
+        const struct wf_route *route = wf_routes_plain(t, &r->head);
+        if (route) return call(r, route);
+    }
+    return answer_by_search(t, r, other, ctx);
 }
 
 int wf_server_routes(weft_http_server *s, struct wf_routes **ret_routes)

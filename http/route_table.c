@@ -45,11 +45,13 @@ struct wf_node {
     struct wf_node *one, *rest;
     struct wf_route *routes, *any;
     wf_methods methods;     /* of routes */
-    weft_text plain;        /* all of its pattern, if that is all words */
-    struct wf_node *beside; /* with the same hash */
+    weft_text plain;        /* all of its pattern, if that is all words; */
+    uint64_t plain_end;     /* the end of that, as end_of has it; */
+    struct wf_node *beside; /* another with the same hash; */
+    const struct wf_route *get; /* and what answers GET to it, or NULL */
 };
 
-enum { HASHES = 64 };
+enum { HASH_BITS = 6, HASHES = 1 << HASH_BITS };
 
 struct wf_routes {
     weft_arena arena;
@@ -147,22 +149,40 @@ static struct wf_node *node_of(struct wf_routes *t, const char *pattern)
 
 /* ---- patterns that are paths -------------------------------------------- */
 
-/* Long paths differ at their ends. */
-static unsigned hash_of(weft_text path)
+/* The last eight octets; of fewer, all. */
+static inline uint64_t end_of(weft_text path)
 {
-    enum { ENOUGH = 16 };
-    size_t from = path.len > ENOUGH ? path.len - ENOUGH : 0;
-    unsigned hash = (unsigned)path.len;
-    for (size_t i = from; i < path.len; i++)
-        hash = hash * 31 + (unsigned char)path.at[i];
-    return (hash ^ hash >> 6) % HASHES;
+    uint64_t end = 0;
+    if (path.len >= sizeof end)
+        memcpy(&end, path.at + path.len - sizeof end, sizeof end);
+    else
+        for (size_t i = 0; i < path.len; i++)
+            end = end << 8 | (unsigned char)path.at[i];
+    return end;
+}
+
+/* Long paths differ at their ends, or in length. The factor is Knuth's, of the
+ * golden section: what it leaves on top depends on all bits. */
+static inline unsigned hash_of(uint64_t end, size_t len)
+{
+    return (unsigned)((end + len) * UINT64_C(0x9e3779b97f4a7c15) >>
+                      (64 - HASH_BITS));
+}
+
+static bool is_plain(const struct wf_node *n, weft_text path, uint64_t end)
+{
+    return n->plain_end == end && n->plain.len == path.len &&
+           (path.len <= sizeof end ||
+            memcmp(n->plain.at, path.at, path.len - sizeof end) == 0);
 }
 
 static void note_plain(struct wf_routes *t, struct wf_node *n, weft_text path)
 {
     if (n->plain.at || memchr(path.at, '%', path.len)) return;
-    unsigned hash = hash_of(path);
+    uint64_t end = end_of(path);
+    unsigned hash = hash_of(end, path.len);
     n->plain = path;
+    n->plain_end = end;
     n->beside = t->plain[hash];
     t->plain[hash] = n;
 }
@@ -284,6 +304,14 @@ static struct wf_route *exactly(const struct wf_node *n, unsigned method)
     return r;
 }
 
+/* The route of a node that answers `method`, by its place. */
+static const struct wf_route *answers(const struct wf_node *n, unsigned method)
+{
+    const struct wf_route *r = method < ANY ? exactly(n, method) : NULL;
+    if (!r && method == HEAD) r = exactly(n, GET);
+    return r ? r : n->any;
+}
+
 static void link_route(struct wf_routes *t, struct wf_node *n,
                        struct wf_route *r)
 {
@@ -295,6 +323,7 @@ static void link_route(struct wf_routes *t, struct wf_node *n,
     t->last = r;
     r->used_before = t->used;
     n->methods |= set_of(r->method);
+    n->get = answers(n, GET);
     t->used |= set_of(r->method);
 }
 
@@ -309,6 +338,7 @@ void wf_routes_undo(struct wf_routes *t)
         n->any = NULL;
     else
         n->routes = r->next;
+    n->get = answers(n, GET);
 }
 
 int wf_routes_add(struct wf_routes *t, const char *method, const char *pattern,
@@ -396,23 +426,31 @@ static const struct wf_node *next_match(struct search *s)
     }
 }
 
-/* The route of a node that answers `method`, by its place. */
-static const struct wf_route *answers(const struct wf_node *n, unsigned method)
+/* These two have functions of their own, so that the usual way has no frame. */
+__attribute__((noinline)) static const struct wf_route *
+other(const struct wf_routes *t, const struct wf_node *n, weft_text method)
 {
-    const struct wf_route *r = method < ANY ? exactly(n, method) : NULL;
-    if (!r && method == HEAD) r = exactly(n, GET);
-    return r ? r : n->any;
+    return answers(n, method_place(t, method));
+}
+
+__attribute__((noinline)) static const struct wf_node *
+beside(const struct wf_node *n, weft_text path, uint64_t end)
+{
+    while (n && !is_plain(n, path, end))
+        n = n->beside;
+    return n;
 }
 
 const struct wf_route *wf_routes_plain(const struct wf_routes *t,
                                        const weft_http_request *head)
 {
-    const struct wf_node *n = t->plain[hash_of(head->path)];
-    while (n && !weft_text_equal(n->plain, head->path))
-        n = n->beside;
+    uint64_t end = end_of(head->path);
+    const struct wf_node *n = t->plain[hash_of(end, head->path.len)];
+    if (head->path.len > sizeof end || !n || n->plain_end != end ||
+        n->plain.len != head->path.len)
+        n = beside(n, head->path, end);
     if (!n) return NULL;
-    return answers(
-        n, head->verb == WEFT_HTTP_GET ? GET : method_place(t, head->method));
+    return head->verb == WEFT_HTTP_GET ? n->get : other(t, n, head->method);
 }
 
 const struct wf_route *wf_routes_find(const struct wf_routes *t,

@@ -20,8 +20,15 @@ static weft_time or_seconds(weft_time t, int seconds)
     return t ? t : WEFT_SEC(seconds);
 }
 
+static int not_found(weft_req *r, void *ctx)
+{
+    (void)ctx;
+    return weft_reply_status(r, 404);
+}
+
 static void set_defaults(weft_http_server_opts *o)
 {
+    if (!o->handler) o->handler = not_found;
     if (!o->serve.name) o->serve.name = "http";
     if (!o->limits.line) o->limits.line = 16384;
     if (!o->limits.head) o->limits.head = 65536;
@@ -73,22 +80,6 @@ void weft_http_server_free(weft_http_server *s)
     if (!s) return;
     if (s->routes) s->free_routes(s->routes);
     weft_buffer_free(s, sizeof *s);
-}
-
-/* ---- answering ---------------------------------------------------------- */
-
-static int not_found(weft_req *r, void *ctx)
-{
-    (void)ctx;
-    return weft_reply_status(r, 404);
-}
-
-int wf_http_answer(struct wf_exchange *x)
-{
-    const weft_http_server *s = x->link->server;
-    weft_http_fn other = s->opts.handler ? s->opts.handler : not_found;
-    if (!s->routes) return other(&x->req, s->opts.ctx);
-    return s->answer(s->routes, &x->req, other, s->opts.ctx);
 }
 
 /* ---- serving ------------------------------------------------------------ */

@@ -4,11 +4,11 @@
  *
  * server.c is the server itself and what it counts; server_conn.c the life of a
  * connection; server_head.c how a head comes in; server_body.c the body behind
- * it; server_fields.c and server_reply.c the head and body that go out, and
- * server_send.c how; server_patience.c how long each may take; server_end.c what
- * a connection ends with; server_after.c what is done when a reply has gone, and
- * server_interim.c the
- * replies that are not final.
+ * it; server_fields.c and server_reply.c the head and body that go out, with
+ * server_usual.c for those that are like the one before, and server_send.c how;
+ * server_patience.c how long each may take; server_end.c what a connection ends
+ * with; server_after.c what is done when a reply has gone, and server_interim.c
+ * the replies that are not final.
  *
  * A connection is a `wf_link`, on its fiber's stack. A request with its reply is
  * a `wf_exchange`, in a block that the connection has for as long as octets of
@@ -25,7 +25,7 @@ struct wf_routes;
 
 struct weft_http_server {
     weft_http_server_opts opts; /* its defaults filled in */
-    weft_http_request blank;    /* what one begins with, but for its marks */
+    weft_http_request blank;    /* its limits */
     uint64_t number;            /* no other server has it */
     bool serves;                /* or has begun to: routes stay as they are */
 
@@ -82,7 +82,9 @@ struct wf_exchange {
     weft_req req; /* the first member */
     struct wf_link *link;
     size_t bytes;    /* of all this */
+    char *head;      /* where it is read, behind the marks */
     weft_time since; /* its first octet */
+    weft_time whole; /* the last octets of its head came */
 
     /* How long may still be waited for octets of one way. */
     weft_time patience[2]; /* to read, to send */
@@ -90,7 +92,8 @@ struct wf_exchange {
     weft_http_chunked chunks;  /* of a body that is chunked; */
     weft_http_fields trailers; /* and when that was read to its end */
 
-    /* From here up to the marks all is 0 when a request begins. */
+    /* All 0 when a request begins; no more than a cache line, so that this is
+     * four stores. */
     struct wf_state {
         /* The body that comes. `run` octets of it are the next in the stream,
          * and then `behind` that are none of it. */
@@ -98,7 +101,8 @@ struct wf_exchange {
         uint64_t left; /* of one with a length */
         int body_error;
         bool body_ended, expects, chunked, has_trailers;
-        bool plain; /* nothing about the request asks for a special reply */
+        bool plain; /* neither the request nor the handler asks for a special
+                       reply, and none has begun */
 
         /* The reply. */
         bool has_type, has_upgrade; /* among the fields */
@@ -106,11 +110,16 @@ struct wf_exchange {
         int lost;    /* why nothing can be sent, or read, any more */
         int failure; /* for the log */
         enum wf_framing framing;
-        uint64_t to_send; /* with a length: what is still to be written */
-        struct wf_lines fields, trailing;
-        struct wf_after *after, *last_after;
+        struct wf_after *after;
     } is;
+    struct wf_lines fields; /* that the handler adds; empty then as well */
+
+    struct wf_after *last_after; /* where there are some */
     uint64_t max_body;
+
+    /* Of a reply that has begun. */
+    uint64_t to_send; /* with a length: what is still to be written */
+    struct wf_lines trailing;
 
     weft_http_mark marks[]; /* and behind them the head, and the arena */
 };
@@ -132,7 +141,12 @@ static inline bool wf_link_stops(const struct wf_link *l)
 int wf_http_begin(weft_http_server *s);
 
 /* Has the handler, or a route, answer. */
-int wf_http_answer(struct wf_exchange *x);
+static inline int wf_http_answer(struct wf_exchange *x)
+{
+    const weft_http_server *s = x->link->server;
+    if (!s->routes) return s->opts.handler(&x->req, s->opts.ctx);
+    return s->answer(s->routes, &x->req, s->opts.handler, s->opts.ctx);
+}
 
 /* One more of `counter`, a member of opts.stats, if there are such. */
 #define WF_HTTP_COUNT(server, counter)                                         \
@@ -143,14 +157,13 @@ int wf_http_answer(struct wf_exchange *x);
 
 /* ---- server_head.c ------------------------------------------------------ */
 
-/* A block for the next request, or the same used anew; -ENOMEM. */
+/* A block for the first request; -ENOMEM. */
 int wf_exchange_open(struct wf_link *l);
-void wf_exchange_reset(struct wf_link *l);
 
 /* Gives back what there is. */
 void wf_exchange_close(struct wf_link *l);
 
-/* Reads the head, of which the `n` octets at `data` have come: WF_GO_ON;
+/* Begins the next request: reads its head, of which the `n` octets at `data` have come: WF_GO_ON;
  * WF_REFUSE; an error. `l->phase` is that of who waits for the rest. */
 int wf_read_head(struct wf_link *l, const char *data, size_t n);
 
@@ -172,22 +185,14 @@ struct wf_reply_head {
     uint64_t length;  /* of WF_LENGTH */
 };
 
-/* A head that is as usual, with a body behind it: this thread's, until the fiber
- * parks, and not longer than that. Or none, and it is to be composed. */
-enum { WF_USUAL_HEAD = 512, WF_USUAL_BODY = 512 };
-weft_text wf_head_usual(const struct wf_exchange *x,
-                        const struct wf_reply_head *h, const void *body,
-                        size_t len);
-
-/* The whole reply, if all of it is as usual, nothing has to wait, and it is as
- * the one before was; which had a body. False: nothing has happened. */
-bool wf_reply_as_last(struct wf_exchange *x, int status, const char *type,
-                      const void *body, size_t len);
-
 /* Any head, with its empty line, in the arena. 0; -EINVAL: the type is none;
  * -ENOMEM. */
 int wf_head_compose(struct wf_exchange *x, const struct wf_reply_head *h,
                     weft_text *ret_head);
+
+/* The same to where there is room. */
+void wf_head_write(const struct wf_exchange *x, const struct wf_reply_head *h,
+                   weft_http_writer *w);
 
 /* The start of a head: its first line, Server and Date. */
 void wf_head_start(const weft_http_server *s, int status, weft_http_writer *w);
@@ -196,10 +201,27 @@ void wf_head_start(const weft_http_server *s, int status, weft_http_writer *w);
 int wf_lines_add(struct wf_exchange *x, struct wf_lines *to, weft_text name,
                  weft_text value);
 
+/* ---- server_usual.c ----------------------------------------------------- */
+
+/* A head that is as usual: this thread's, until the fiber parks, and not longer
+ * than that. Or none, and it is to be composed. */
+enum { WF_USUAL_HEAD = 512 };
+weft_text wf_head_usual(const struct wf_exchange *x,
+                        const struct wf_reply_head *h);
+
 /* ---- server_reply.c ----------------------------------------------------- */
 
+/* weft_reply, of any kind. */
+int wf_reply_any(struct wf_exchange *x, int status, const char *type,
+                 const void *body, size_t len);
+
 /* Ends a reply that the handler left as it was; or there is none: -EPROTO. */
-int wf_reply_settle(struct wf_exchange *x);
+int wf_reply_end_left(struct wf_exchange *x);
+static inline int wf_reply_settle(struct wf_exchange *x)
+{
+    if (x->is.ended || x->is.upgraded) return x->is.lost;
+    return wf_reply_end_left(x);
+}
 
 /* ---- server_send.c ------------------------------------------------------ */
 
@@ -225,8 +247,12 @@ int wf_send_gathered(struct wf_exchange *x);
 /* From now on the connection waits for that, until then. */
 void wf_wait_for(struct wf_link *l, enum wf_phase phase, weft_time until);
 
-/* A handler begins, and has total_timeout. */
-void wf_handler_begins(struct wf_link *l);
+/* A handler begins now, and has total_timeout. */
+void wf_handler_begins_at(struct wf_link *l, weft_time now);
+static inline void wf_handler_begins(struct wf_link *l, weft_time now)
+{
+    if (l->told != now) wf_handler_begins_at(l, now);
+}
 
 /* A wait for octets begins; and has ended, when n of them moved. */
 weft_time wf_wait_begin(struct wf_exchange *x, enum wf_phase phase);

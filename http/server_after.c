@@ -26,8 +26,8 @@ int weft_req_after(weft_req *r, weft_fn fn, void *arg, void (*drop)(void *arg))
     struct wf_after *a = weft_arena_alloc(&r->arena, sizeof *a);
     if (!a) return -ENOMEM;
     *a = (struct wf_after){NULL, fn, arg, drop};
-    *(x->is.after ? &x->is.last_after->next : &x->is.after) = a;
-    x->is.last_after = a;
+    *(x->is.after ? &x->last_after->next : &x->is.after) = a;
+    x->last_after = a;
     return 0;
 }
 

@@ -20,14 +20,22 @@ static bool may_have_more(const struct wf_link *l)
     return fd.generation && weft_known_ready(fd) & WEFT_READABLE;
 }
 
+/* Mostly they go at once, and there is no wait to be bounded. */
+static int send_replies(struct wf_link *l)
+{
+    int err = weft_stream_try_flush(&l->stream);
+    if (err != -EAGAIN) return err;
+    wf_wait_for(l, WF_SEND, weft_after(l->server->opts.send_timeout));
+    return weft_stream_flush(&l->stream);
+}
+
 /* Nothing has come behind the last request. Sends, and gets ready to wait. */
 static int become_idle(struct wf_link *l)
 {
     const weft_http_server_opts *o = &l->server->opts;
     wf_exchange_close(l);
     if (weft_stream_pending(&l->stream) > 0 && !may_have_more(l)) {
-        wf_wait_for(l, WF_SEND, weft_after(o->send_timeout));
-        int err = weft_stream_flush(&l->stream);
+        int err = send_replies(l);
         if (err < 0) return err;
     }
     if (l->served > 0 && weft_conn_draining(l->conn)) return WF_FINISH;
@@ -48,7 +56,7 @@ static int handler_failed(struct wf_link *l, int rc)
     x->is.failure = rc;
     if (x->is.ended) return WF_GO_ON;
     if (x->req.status != 0) return WF_CUT;
-    x->is.fields.len = 0;
+    x->fields.len = 0;
     x->is.has_type = x->is.has_upgrade = false;
     int err = weft_reply_status(&x->req, 500);
     return err < 0 ? err : WF_GO_ON;
@@ -91,7 +99,7 @@ static int do_after_work(struct wf_exchange *x)
     int err = x->is.close ? shut_down(l) : wf_send_gathered(x);
     if (err < 0) return err;
     if (x->is.close) x->is.lost = -EPIPE; /* for who would still read */
-    wf_handler_begins(l);
+    wf_handler_begins(l, weft_now());
     return wf_after_run(x);
 }
 
@@ -121,8 +129,11 @@ static int answer(struct wf_link *l)
 {
     struct wf_exchange *x = l->x;
     l->served++;
-    wf_handler_begins(l);
-    wf_body_begin(x);
+    wf_handler_begins(l, x->whole);
+    if (x->req.head.framing == WEFT_HTTP_NO_BODY)
+        x->is.body_ended = true;
+    else
+        wf_body_begin(x);
     x->is.plain = is_plain(l, &x->req.head);
     if (x->req.head.verb == WEFT_HTTP_CONNECT && !l->server->opts.connect) {
         l->refusal = 501;
@@ -142,13 +153,11 @@ static int serve_one(struct wf_link *l)
     }
     ssize_t n = weft_stream_peek(&l->stream, &data);
     if (n <= 0) return n < 0 ? (int)n : WF_FINISH;
-    int err = 0;
-    if (!l->x) weft_conn_set_busy(l->conn, true);
-    if (l->x)
-        wf_exchange_reset(l);
-    else
-        err = wf_exchange_open(l);
-    if (err < 0) return err;
+    if (!l->x) {
+        weft_conn_set_busy(l->conn, true);
+        int err = wf_exchange_open(l);
+        if (err < 0) return err;
+    }
     int step = wf_read_head(l, data, (size_t)n);
     return step == WF_GO_ON ? answer(l) : step;
 }

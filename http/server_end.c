@@ -51,7 +51,8 @@ static int write_refusal(struct wf_link *l)
     (void)snprintf(text, sizeof text, "%d %s\n%s\n", l->refusal, reason,
                    l->why ? l->why : "");
     x->is.close = true;
-    x->is.fields.len = 0;
+    x->is.plain = false;
+    x->fields.len = 0;
     x->is.has_type = x->is.has_upgrade = false;
     return weft_reply_text(&x->req, l->refusal, text);
 }

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * server_fields.c - the head of a reply.
- *
- * Most replies of a server have the same head for a second, until its Date
- * changes. So each thread keeps the last one that had nothing special in it, and
- * only what is special is put together, in the arena.
- */
+/* server_fields.c - the head of a reply, put together in the arena. */
 #include "server.h"
 
 #include <weft/buffer.h>
@@ -19,8 +13,7 @@
 enum {
     MAX_FIELDS = 65536,
     FIRST_FIELDS = 512,
-    START_ROOM = 512, /* of all that no handler has said */
-    MAX_USUAL_TYPE = 64
+    START_ROOM = 512 /* of all that no handler has said */
 };
 
 /* ---- the date ----------------------------------------------------------- */
@@ -66,8 +59,8 @@ static void write_connection(const struct wf_exchange *x, weft_http_writer *w)
         (void)WEFT_HTTP_WRITE(w, "Connection: keep-alive\r\n");
 }
 
-static void write_head(const struct wf_exchange *x,
-                       const struct wf_reply_head *h, weft_http_writer *w)
+void wf_head_write(const struct wf_exchange *x, const struct wf_reply_head *h,
+                   weft_http_writer *w)
 {
     wf_head_start(x->link->server, h->status, w);
     if (h->type && !x->is.has_type)
@@ -76,7 +69,7 @@ static void write_head(const struct wf_exchange *x,
     if (x->is.framing == WF_LENGTH) (void)weft_http_write_length(w, h->length);
     if (x->is.framing == WF_CHUNKED) (void)weft_http_write_chunked(w);
     write_connection(x, w);
-    (void)weft_http_write_known(w, x->is.fields.at, x->is.fields.len);
+    (void)weft_http_write_known(w, x->fields.at, x->fields.len);
     (void)weft_http_write_end(w);
 }
 
@@ -85,87 +78,14 @@ int wf_head_compose(struct wf_exchange *x, const struct wf_reply_head *h,
 {
     weft_http_writer w;
     size_t room =
-        START_ROOM + x->is.fields.len + (h->type ? strlen(h->type) : 0);
+        START_ROOM + x->fields.len + (h->type ? strlen(h->type) : 0);
     char *at = weft_arena_alloc(&x->req.arena, room);
     if (!at) return -ENOMEM;
     weft_http_writer_init(&w, at, room);
-    write_head(x, h, &w);
+    wf_head_write(x, h, &w);
     if (w.error < 0) return w.error;
     *ret_head = (weft_text){at, w.len};
     return 0;
-}
-
-/* ---- the same once more ------------------------------------------------- */
-
-struct usual {
-    uint64_t server; /* its number; 0: nothing is here */
-    uint64_t length;
-    weft_time made;
-    int status;
-    bool has_type;
-    uint32_t len;
-    char type[MAX_USUAL_TYPE];
-    char text[WF_USUAL_HEAD + WF_USUAL_BODY];
-};
-
-static bool is_that(const struct usual *u, const struct wf_exchange *x,
-                    const struct wf_reply_head *h)
-{
-    uint64_t age = (uint64_t)(weft_now() - u->made);
-    return u->status == h->status && u->length == h->length &&
-           u->server == x->link->server->number &&
-           age < (uint64_t)WEFT_SEC(1) && u->has_type == (h->type != NULL) &&
-           (!u->has_type || strcmp(u->type, h->type) == 0);
-}
-
-__attribute__((noinline)) static bool make_usual(struct usual *u,
-                                                 const struct wf_exchange *x,
-                                                 const struct wf_reply_head *h)
-{
-    size_t type_len = h->type ? strlen(h->type) : 0;
-    weft_http_writer w;
-    if (type_len >= MAX_USUAL_TYPE) return false;
-    weft_http_writer_init(&w, u->text, WF_USUAL_HEAD);
-    u->server = 0;
-    write_head(x, h, &w);
-    if (w.error < 0) return false;
-    u->server = x->link->server->number;
-    u->length = h->length;
-    u->made = weft_now() - weft_calendar() % WEFT_SEC(1);
-    u->status = h->status;
-    u->has_type = h->type != NULL;
-    u->len = (uint32_t)w.len;
-    if (h->type) memcpy(u->type, h->type, type_len + 1);
-    return true;
-}
-
-static __thread struct usual last;
-
-weft_text wf_head_usual(const struct wf_exchange *x,
-                        const struct wf_reply_head *h, const void *body,
-                        size_t len)
-{
-    struct usual *u = &last;
-    if (x->is.fields.len > 0 || x->is.close || x->req.head.minor == 0 ||
-        x->is.framing != WF_LENGTH || len > WF_USUAL_BODY)
-        return (weft_text){NULL, 0};
-    if (!is_that(u, x, h) && !make_usual(u, x, h)) return (weft_text){NULL, 0};
-    if (len > 0) memcpy(u->text + u->len, body, len);
-    return (weft_text){u->text, u->len + len};
-}
-
-bool wf_reply_as_last(struct wf_exchange *x, int status, const char *type,
-                      const void *body, size_t len)
-{
-    const struct wf_reply_head h = {status, type, len};
-    struct usual *u = &last;
-    weft_stream *s = &x->link->stream;
-    if (x->is.fields.len > 0 || x->is.close || !x->is.body_ended ||
-        len > WF_USUAL_BODY || !is_that(u, x, &h) ||
-        weft_stream_pending(s) + u->len + len > WEFT_BUFFER_BYTES)
-        return false;
-    if (len > 0) memcpy(u->text + u->len, body, len);
-    return weft_stream_write(s, u->text, u->len + len) == 0;
 }
 
 /* ---- what the handler adds ---------------------------------------------- */
@@ -218,10 +138,11 @@ int weft_reply_field_text(weft_req *r, weft_text name, weft_text value)
         return weft_fail_at(-EINVAL, NULL, 0,
                             "http reply: %.*s is for the server to say",
                             WEFT_TEXT_ARGS(name));
-    int err = wf_lines_add(x, &x->is.fields, name, value);
+    int err = wf_lines_add(x, &x->fields, name, value);
     if (err < 0) return err;
     if (weft_text_is_nocase(name, "content-type")) x->is.has_type = true;
     if (weft_text_is_nocase(name, "upgrade")) x->is.has_upgrade = true;
+    x->is.plain = false;
     return 0;
 }
 
@@ -266,6 +187,6 @@ int weft_reply_trailer(weft_req *r, const char *name, const char *value)
     if (is_one_of(weft_text_of(name), never))
         return weft_fail_at(-EINVAL, NULL, 0,
                             "http reply: %s has no place among trailers", name);
-    return wf_lines_add(x, &x->is.trailing, weft_text_of(name),
+    return wf_lines_add(x, &x->trailing, weft_text_of(name),
                         weft_text_of(value));
 }

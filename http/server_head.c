@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#include "quick.h"
+
 /* ---- the block ---------------------------------------------------------- */
 
 enum { LEAST_HEAD = 4096 };
@@ -24,14 +26,10 @@ static size_t head_offset(const struct wf_link *l)
            l->server->opts.limits.fields * sizeof(weft_http_mark);
 }
 
-static char *head_of(struct wf_exchange *x)
-{
-    return (char *)(x->marks + x->link->server->opts.limits.fields);
-}
-
+/* Without the zeroes behind it. */
 static size_t head_capacity(const struct wf_exchange *x)
 {
-    return x->bytes - head_offset(x->link);
+    return x->bytes - (size_t)(x->head - (const char *)x) - WF_HTTP_ZEROES;
 }
 
 static struct wf_exchange *get_block(size_t bytes)
@@ -48,38 +46,29 @@ static void put_block(struct wf_exchange *x)
         weft_buffer_free(x, x->bytes);
 }
 
-static void begin(struct wf_exchange *x)
+static void place(struct wf_exchange *x, size_t bytes)
 {
-    const weft_http_server_opts *o = &x->link->server->opts;
-    weft_req *r = &x->req;
-    x->since = weft_now();
-    x->patience[0] = o->body_timeout;
-    x->patience[1] = o->send_timeout;
-    x->max_body = o->max_body;
-    x->is = (struct wf_state){0};
-    r->arena = (weft_arena){0}; /* until it is known what the head leaves */
-    r->user = NULL;
-    r->status = 0;
-    r->received = r->sent = 0;
-    r->route_ = NULL;
-    r->params_ = NULL;
-    r->head = r->server->blank;
-    r->head.fields.marks = x->marks;
+    x->bytes = bytes;
+    x->head = (char *)x + head_offset(x->link);
+    x->req.head.fields.marks = x->marks;
 }
 
 int wf_exchange_open(struct wf_link *l)
 {
     size_t bytes = WEFT_BUFFER_BYTES;
-    if (head_offset(l) + LEAST_HEAD > bytes)
-        bytes = head_offset(l) + LEAST_HEAD;
+    if (head_offset(l) + LEAST_HEAD + WF_HTTP_ZEROES > bytes)
+        bytes = head_offset(l) + LEAST_HEAD + WF_HTTP_ZEROES;
     struct wf_exchange *x = get_block(bytes);
     if (!x) return -ENOMEM;
     x->req.conn = l->conn;
     x->req.server = l->server;
+    x->req.head.scan_ = l->server->blank.scan_;
+    x->req.head.fields.room = l->server->blank.fields.room;
     x->link = l;
-    x->bytes = bytes;
     l->x = x;
-    begin(x);
+    place(x, bytes);
+    x->is.after = NULL;
+    weft_arena_init(&x->req.arena, NULL, 0);
     return 0;
 }
 
@@ -89,10 +78,24 @@ static void give_back_what_it_has(struct wf_exchange *x)
     if (weft_arena_used(&x->req.arena) > 0) weft_arena_reset(&x->req.arena);
 }
 
-void wf_exchange_reset(struct wf_link *l)
+/* Used anew. Its arena is not there until it is known what the head leaves; what
+ * the parser writes is as it was. */
+static inline void begin(struct wf_exchange *x)
 {
-    give_back_what_it_has(l->x);
-    begin(l->x);
+    const weft_http_server_opts *o = &x->link->server->opts;
+    weft_req *r = &x->req;
+    give_back_what_it_has(x);
+    x->since = x->whole = weft_now();
+    x->patience[0] = o->body_timeout;
+    x->patience[1] = o->send_timeout;
+    x->max_body = o->max_body;
+    x->is = (struct wf_state){0};
+    x->fields = (struct wf_lines){NULL, 0, 0};
+    r->user = NULL;
+    r->status = 0;
+    r->received = r->sent = 0;
+    r->route_ = NULL;
+    r->params_ = NULL;
 }
 
 void wf_exchange_close(struct wf_link *l)
@@ -114,9 +117,8 @@ static int grow(struct wf_link *l)
     if (!x) return -ENOMEM;
     memcpy((void *)x, old, old->bytes);
     put_block(old);
-    x->bytes = bytes;
-    x->req.head.fields.marks = x->marks;
     l->x = x;
+    place(x, bytes);
     return 0;
 }
 
@@ -138,7 +140,7 @@ static bool is_nothing(const char *head, size_t have)
 static int is_over(struct wf_link *l, ssize_t n, size_t have)
 {
     if (n < 0) return (int)n;
-    if (is_nothing(head_of(l->x), have)) {
+    if (is_nothing(l->x->head, have)) {
         wf_exchange_close(l);
         return WF_FINISH;
     }
@@ -160,35 +162,53 @@ static int make_room(struct wf_link *l, size_t have)
 }
 
 /* A little more than that, as the parser looks at many octets at once. */
-static uint32_t usual(ssize_t len)
+static uint32_t usual(size_t len)
 {
     return (uint32_t)(len < LEAST_HEAD - 64 ? len + 64 : LEAST_HEAD);
+}
+
+/* Parses all that there is, `have` octets and these. The first time begins it. */
+static ssize_t parse(struct wf_exchange *x, size_t have, const char *data,
+                     size_t n)
+{
+    char *to = x->head + have;
+    memcpy(to, data, n);
+    if (have > 0)
+        return weft_http_parse_request(&x->req.head, x->head, have + n);
+    memset(to + n, 0, WF_HTTP_ZEROES);
+    return wf_http_parse_anew(&x->req.head, x->head, n);
+}
+
+/* It has `len` octets, of which `before` were consumed. */
+static int head_is_whole(struct wf_link *l, size_t len, size_t before)
+{
+    struct wf_exchange *x = l->x;
+    weft_stream_consume(&l->stream, len - before);
+    weft_arena_init(&x->req.arena, x->head + len, head_capacity(x) - len);
+    l->usual = usual(len);
+    return WF_GO_ON;
 }
 
 int wf_read_head(struct wf_link *l, const char *data, size_t n)
 {
     size_t have = 0, room = l->usual;
+    begin(l->x);
     for (;;) {
         size_t take = n < room ? n : room;
-        struct wf_exchange *x = l->x;
-        char *head = head_of(x);
-        memcpy(head + have, data, take);
-        ssize_t len = weft_http_parse_request(&x->req.head, head, have + take);
-        if (len > 0) {
-            weft_stream_consume(&l->stream, (size_t)len - have);
-            weft_arena_init(&x->req.arena, head + len,
-                            head_capacity(x) - (size_t)len);
-            l->usual = usual(len);
-            return WF_GO_ON;
-        }
+        ssize_t len = parse(l->x, have, data, take);
+        if (__builtin_expect(len > 0, 1))
+            return head_is_whole(l, (size_t)len, have);
+        weft_arena_init(&l->x->req.arena, NULL, 0);
         weft_stream_consume(&l->stream, take);
         have += take;
-        if (len < 0) return refuse(l, x->req.head.status, x->req.head.wrong);
+        if (len < 0)
+            return refuse(l, l->x->req.head.status, l->x->req.head.wrong);
         int err = make_room(l, have);
         if (err < 0) return err;
         if (weft_stream_buffered(&l->stream) == 0) wait_for_more(l);
         ssize_t more = weft_stream_peek(&l->stream, &data);
         if (more <= 0) return is_over(l, more, have);
+        l->x->whole = weft_now();
         n = (size_t)more;
         room = head_capacity(l->x) - have;
     }

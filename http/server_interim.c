@@ -10,7 +10,7 @@
 /* The stream takes a head of that and the fields that were added, or nothing. */
 static int put_head(struct wf_exchange *x, weft_http_writer *w)
 {
-    (void)weft_http_write_known(w, x->is.fields.at, x->is.fields.len);
+    (void)weft_http_write_known(w, x->fields.at, x->fields.len);
     int err = weft_http_write_end(w);
     return err < 0 ? err : wf_send(x, w->at, w->len);
 }
@@ -18,7 +18,7 @@ static int put_head(struct wf_exchange *x, weft_http_writer *w)
 static int get_room(struct wf_exchange *x, size_t more, weft_http_writer *w)
 {
     enum { START_ROOM = 512 };
-    size_t room = START_ROOM + x->is.fields.len + more;
+    size_t room = START_ROOM + x->fields.len + more;
     char *at = weft_arena_alloc(&x->req.arena, room);
     if (!at) return -ENOMEM;
     weft_http_writer_init(w, at, room);
@@ -44,7 +44,7 @@ int weft_reply_interim(weft_req *r, int status)
         if (err == 0) err = wf_send_gathered(x);
     }
     if (err < 0) return err;
-    x->is.fields.len = 0;
+    x->fields.len = 0;
     x->is.has_type = x->is.has_upgrade = false;
     return 0;
 }
@@ -104,6 +104,7 @@ int weft_req_upgrade(weft_req *r, const char *protocol,
     if (err < 0) return x->is.lost = err; /* no other reply can follow */
     r->status = protocol ? 101 : 200;
     x->is.upgraded = x->is.ended = x->is.close = true;
+    x->is.plain = false;
     weft_conn_set_busy(l->conn, false);
     l->until = WEFT_FOREVER;
     wf_wait_for(l, WF_HANDLER, l->until);

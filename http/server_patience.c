@@ -23,11 +23,15 @@ void wf_wait_for(struct wf_link *l, enum wf_phase phase, weft_time until)
     weft_scope_set_deadline(&l->scope, until);
 }
 
-void wf_handler_begins(struct wf_link *l)
+/* weft_after, of a moment that is known. */
+static weft_time later(weft_time now, weft_time ns)
 {
-    weft_time now = weft_now();
-    if (l->told == now) return;
-    l->until = weft_after(l->server->opts.total_timeout);
+    return ns < WEFT_FOREVER - now ? now + ns : WEFT_FOREVER;
+}
+
+void wf_handler_begins_at(struct wf_link *l, weft_time now)
+{
+    l->until = later(now, l->server->opts.total_timeout);
     wf_wait_for(l, WF_HANDLER, l->until);
     l->told = now;
 }

@@ -92,9 +92,8 @@ static int put(struct wf_exchange *x, const struct wf_reply_head *h,
 {
     int err = wf_send_room(x, WF_USUAL_HEAD + len);
     if (err < 0) return err;
-    weft_text head = wf_head_usual(x, h, body, len);
-    if (head.at) return wf_send_gather(x, head.at, head.len);
-    err = prepare(x, h, len, &head);
+    weft_text head = wf_head_usual(x, h);
+    if (!head.at) err = prepare(x, h, len, &head);
     if (err < 0) return err;
     struct iovec parts[] = {{(void *)(uintptr_t)head.at, head.len},
                             {(void *)(uintptr_t)body, len}};
@@ -107,30 +106,25 @@ static int start(struct wf_exchange *x, int status, const char *type,
 {
     int err = check_status(&x->req, status);
     if (err < 0) return err;
+    x->trailing = (struct wf_lines){NULL, 0, 0};
     decide(x, status, length);
     struct wf_reply_head h = {status, type, status == 205 ? 0 : length};
     err = put(x, &h, body, x->is.bodiless ? 0 : len);
     if (err < 0) return err;
     x->req.status = status;
     x->req.sent = len;
-    x->is.to_send = h.length - len; /* with a length */
+    x->is.plain = false;
+    x->to_send = h.length - len; /* with a length */
     return 0;
 }
 
 /* ---- whole -------------------------------------------------------------- */
 
-int weft_reply(weft_req *r, int status, const char *type, const void *body,
-               size_t len)
+int wf_reply_any(struct wf_exchange *x, int status, const char *type,
+                 const void *body, size_t len)
 {
-    struct wf_exchange *x = wf_exchange_of(r);
+    weft_req *r = &x->req;
     bool small = len <= SMALL;
-    if (x->is.plain && r->status == 0 && !wf_link_stops(x->link) &&
-        wf_reply_as_last(x, status, type, body, len)) {
-        r->status = status;
-        r->sent = len;
-        x->is.ended = true;
-        return 0;
-    }
     /* The head may have to wait, and the scratch does not. */
     if (weft_scratch_holds(body)) {
         char *copy = weft_arena_alloc(&r->arena, len);
@@ -192,7 +186,9 @@ int weft_reply_redirect(weft_req *r, int status, const char *location)
 
 void weft_reply_close(weft_req *r)
 {
-    wf_exchange_of(r)->is.close = true;
+    struct wf_exchange *x = wf_exchange_of(r);
+    x->is.close = true;
+    x->is.plain = false;
 }
 
 /* ---- in pieces ---------------------------------------------------------- */
@@ -209,7 +205,7 @@ static int check_write(const struct wf_exchange *x, uint64_t len)
                             x->is.ended ? "the reply has ended"
                                         : "no reply has begun");
     if (x->is.lost) return x->is.lost;
-    if (x->is.framing == WF_LENGTH && len > x->is.to_send && !x->is.bodiless)
+    if (x->is.framing == WF_LENGTH && len > x->to_send && !x->is.bodiless)
         return weft_fail_at(-EMSGSIZE, NULL, 0,
                             "http reply: more than the length that was told");
     return 0;
@@ -218,7 +214,7 @@ static int check_write(const struct wf_exchange *x, uint64_t len)
 static void count(struct wf_exchange *x, uint64_t len)
 {
     x->req.sent += len;
-    x->is.to_send -= len; /* with a length */
+    x->to_send -= len; /* with a length */
 }
 
 /* One chunk, of CHUNK octets at most that stand still. */
@@ -314,7 +310,7 @@ static int end_chunks(struct wf_exchange *x)
 {
     int err = wf_send(x, "0\r\n", 3);
     if (err < 0) return err;
-    err = wf_send(x, x->is.trailing.at, x->is.trailing.len);
+    err = wf_send(x, x->trailing.at, x->trailing.len);
     if (err == 0) err = wf_send(x, WEFT_HTTP_CRLF, 2);
     if (err < 0) x->is.lost = err;
     return err;
@@ -325,19 +321,18 @@ int weft_reply_end(weft_req *r)
     struct wf_exchange *x = wf_exchange_of(r);
     int err = check_write(x, 0);
     if (err < 0) return err;
-    if (x->is.framing == WF_LENGTH && x->is.to_send > 0 && !x->is.bodiless)
+    if (x->is.framing == WF_LENGTH && x->to_send > 0 && !x->is.bodiless)
         return weft_fail_at(-EPROTO, NULL, 0,
                             "http reply: %llu octets of the length that was "
                             "told were not written",
-                            (unsigned long long)x->is.to_send);
+                            (unsigned long long)x->to_send);
     if (x->is.framing == WF_CHUNKED && !x->is.bodiless) err = end_chunks(x);
     if (err == 0) x->is.ended = true;
     return err;
 }
 
-int wf_reply_settle(struct wf_exchange *x)
+int wf_reply_end_left(struct wf_exchange *x)
 {
-    if (x->is.ended || x->is.upgraded) return x->is.lost;
     if (x->req.status != 0) return weft_reply_end(&x->req);
     return weft_fail_at(-EPROTO, NULL, 0,
                         "http: the handler returned without a reply");

@@ -27,6 +27,7 @@ static int failed(struct wf_exchange *x, int err, bool half_gone)
 {
     bool again = err == -ECANCELED || err == -EBUSY || err == -ENOMEM;
     if (half_gone || !again) x->is.lost = err;
+    if (x->is.lost) x->is.plain = false;
     return err;
 }
 

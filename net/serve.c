@@ -62,6 +62,7 @@ static int start_conn(weft_server_ *s, weft_conn *c)
 {
     c->arg = s->arg;
     c->server_ = s;
+    c->draining_ = &s->draining;
     c->scope_ = NULL;
     if ((s->peers || s->opts.on_connect) && !wf_serve_admit(s, c)) {
         turn_away(s, c);
@@ -70,6 +71,7 @@ static int start_conn(weft_server_ *s, weft_conn *c)
     if (s->crew) {
         weft_server_ *to = wf_crew_choose(s);
         c->server_ = to;
+        c->draining_ = &to->draining;
         if (to != s) return wf_crew_hand_over(s, to, c);
     } else {
         wf_serve_enter(s);

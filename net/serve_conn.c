@@ -80,11 +80,6 @@ void wf_serve_end_input(weft_conn *c)
     (void)err; /* its peer may have gone already */
 }
 
-bool weft_conn_draining(const weft_conn *c)
-{
-    return c->server_->draining;
-}
-
 void weft_conn_set_busy(weft_conn *c, bool busy)
 {
     c->busy_ = busy;

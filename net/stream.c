@@ -24,16 +24,6 @@ void weft_stream_init_transport(weft_stream *s, weft_transport *t)
     s->transport_ = t;
 }
 
-weft_fd weft_stream_fd(const weft_stream *s)
-{
-    return s->fd_;
-}
-
-weft_transport *weft_stream_transport(const weft_stream *s)
-{
-    return s->transport_;
-}
-
 int wf_stream_wait_slowly(weft_stream *s, int events)
 {
     int err = s->transport_->ops->wait(s->transport_, events);

@@ -133,28 +133,10 @@ ssize_t weft_stream_more(weft_stream *s, size_t have, size_t max,
     return err < 0 ? err : more(s, have, max, ret_data);
 }
 
-ssize_t weft_stream_peek(weft_stream *s, const char **ret_data)
+ssize_t weft_stream_peek_slow_(weft_stream *s, const char **ret_data)
 {
     int err = weft_checkpoint();
     return err < 0 ? err : more(s, 0, SIZE_MAX, ret_data);
-}
-
-/* The octets shown stay where they are, for who still looks at them. */
-void weft_stream_consume(weft_stream *s, size_t n)
-{
-    if (n > s->in_len_) n = s->in_len_;
-    s->in_from_ += n;
-    s->in_len_ -= n;
-}
-
-size_t weft_stream_buffered(const weft_stream *s)
-{
-    return s->in_len_;
-}
-
-bool weft_stream_at_end(const weft_stream *s)
-{
-    return s->eof_ && s->in_len_ == 0;
 }
 
 /* ---- up to an end ------------------------------------------------------- */

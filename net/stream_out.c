@@ -91,6 +91,27 @@ int weft_stream_flush(weft_stream *s)
     return err;
 }
 
+static int try_flush_locked(weft_stream *s)
+{
+    if (s->out_error_) return s->ended_ ? 0 : s->out_error_;
+    while (s->out_len_ > 0) {
+        ssize_t n = wf_stream_try_write(s, s->out_ + s->out_from_, s->out_len_);
+        if (n == -EAGAIN) return -EAGAIN;
+        if (n < 0) return note(s, (int)n, false);
+        gathered_went(s, (size_t)n);
+    }
+    return 0;
+}
+
+int weft_stream_try_flush(weft_stream *s)
+{
+    int err = weft_mutex_trylock(&s->sending_);
+    if (err < 0) return err;
+    err = try_flush_locked(s);
+    weft_mutex_unlock(&s->sending_);
+    return err;
+}
+
 int wf_stream_flush_before_waiting(weft_stream *s)
 {
     if (weft_mutex_trylock(&s->sending_) < 0) return 0;
@@ -230,6 +251,13 @@ static int append_all(weft_stream *s, const struct iovec *iov, int count)
     return err;
 }
 
+char *weft_stream_reserve_slow_(weft_stream *s, size_t len)
+{
+    if (s->out_error_ || !fits(s, len)) return NULL;
+    if (!s->out_ && get_output(s) < 0) return NULL;
+    return s->out_ + s->out_from_ + s->out_len_;
+}
+
 /* They do not fit: this may park, so none must lie in the scratch; and somebody
  * may end the sending meanwhile, after which a flush has nothing to do. */
 static int write_slowly(weft_stream *s, const struct iovec *iov, int count,
@@ -325,11 +353,6 @@ int weft_stream_printf(weft_stream *s, const char *format, ...)
                                      : weft_stream_write(s, text, (size_t)len);
     weft_buffer_put(text);
     return err;
-}
-
-size_t weft_stream_pending(const weft_stream *s)
-{
-    return s->out_len_;
 }
 
 void weft_stream_set_high_water(weft_stream *s, size_t octets)

@@ -25,8 +25,8 @@
 enum {
     WF_S_BEGUN = 16,
     WF_S_ENDED = 32,
-    WF_S_CANCELLED = 64, /* itself, for reason_ */
-    WF_S_CAUGHT = 128,
+    WF_S_CANCELLED = WEFT_CANCELLED_, /* itself, for reason_ */
+    WF_S_CAUGHT = WEFT_CAUGHT_,
     WF_S_NURSERY = 256,
     WF_S_BASE = 512, /* a fiber's own: nothing after flags_ is there */
     WF_S_LINKED = 1024 /* to a token */

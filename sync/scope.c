@@ -304,9 +304,9 @@ void weft_scope_cancel(weft_scope *s, int code, const char *why)
         wf_scope_cancel(s, WEFT_R_EXPLICIT, code, f ? f->id : 0, why);
 }
 
-/* Later than before: the timer comes due for the old one, finds nothing and
- * is armed again. So this is one store, to a line that is at hand. */
-void weft_scope_set_deadline(weft_scope *s, weft_time t)
+/* What is rare: it is not open, or is over; the clock jumps; the moment is past. */
+__attribute__((noinline)) static void set_deadline_slowly(weft_scope *s,
+                                                          weft_time t)
 {
     if (!wf_scope_is_here(s)) {
         (void)wf_misplaced("weft_scope_set_deadline");
@@ -326,6 +326,23 @@ void weft_scope_set_deadline(weft_scope *s, weft_time t)
         wf_child_timer(wf_child_of(s->owner_), t);
 }
 
+/* Later than before: the timer comes due for the old one, finds nothing and
+ * is armed again. So this is one store, to a line that is at hand. */
+void weft_scope_set_deadline(weft_scope *s, weft_time t)
+{
+    enum { LIFE = WF_S_BEGUN | WF_S_ENDED | WF_S_CANCELLED };
+    bool usual = (s->flags_ & LIFE) == WF_S_BEGUN && t > wf_now &&
+                 s->deadline_ != 0 && wf_scope_is_here(s) &&
+                 !wf_clock_is_virtual();
+    if (!__builtin_expect(usual, 1)) {
+        set_deadline_slowly(s, t);
+        return;
+    }
+    bool later = t >= s->deadline_;
+    s->deadline_ = t;
+    if (!later) wf_child_timer(wf_child_of(s->owner_), t);
+}
+
 void weft_scope_set_shield(weft_scope *s, bool on)
 {
     if (!wf_scope_is_here(s)) {
@@ -340,16 +357,6 @@ void weft_scope_set_shield(weft_scope *s, bool on)
 }
 
 /* ---- asking ------------------------------------------------------------- */
-
-bool weft_scope_cancel_called(const weft_scope *s)
-{
-    return s->flags_ & WF_S_CANCELLED;
-}
-
-bool weft_scope_caught(const weft_scope *s)
-{
-    return s->flags_ & WF_S_CAUGHT;
-}
 
 const weft_reason *weft_scope_reason(const weft_scope *s)
 {

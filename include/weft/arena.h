@@ -41,7 +41,14 @@ typedef struct weft_arena {
 
 /** Of the `bytes` at `first` to begin with, which stay the caller's; they may
  *  be NULL and 0. There is no limit. Cannot fail. */
-WEFT_API void weft_arena_init(weft_arena *a, void *first, size_t bytes);
+static inline void weft_arena_init(weft_arena *a, void *first, size_t bytes)
+{
+    a->at_ = a->end_ = NULL;
+    a->used_ = a->limit_ = 0;
+    a->blocks_ = NULL;
+    a->first_ = (char *)first;
+    a->first_bytes_ = first ? bytes : 0;
+}
 
 /** No more than so many octets are handed out in all, each piece counted in
  *  steps of WEFT_ARENA_ALIGN; 0: no limit. It outlives weft_arena_reset. */
@@ -75,7 +82,10 @@ WEFT_MUST char *weft_arena_vprintf(weft_arena *a, const char *format,
     __attribute__((format(printf, 2, 0)));
 
 /** How many octets are handed out, as the limit counts them. */
-WEFT_API size_t weft_arena_used(const weft_arena *a);
+static inline size_t weft_arena_used(const weft_arena *a)
+{
+    return a->used_;
+}
 
 /** Gives all back but the caller's own memory, which is used anew: nothing that
  *  was handed out is good any more. A zeroed arena is fine, and twice. */

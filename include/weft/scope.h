@@ -59,7 +59,9 @@ typedef struct weft_reason {
 enum {
     WEFT_MOVE_ON = 0, /* expiry ends the scope with 0 */
     WEFT_FAIL = 1,    /* expiry ends the scope with -ETIMEDOUT */
-    WEFT_SHIELD_ = 2  /* cancellation from outside is not seen inside */
+    WEFT_SHIELD_ = 2, /* cancellation from outside is not seen inside */
+    WEFT_CANCELLED_ = 64, /* the scope itself */
+    WEFT_CAUGHT_ = 128
 };
 
 /** Zeroed is initialised. Members ending in an underscore are private. */
@@ -124,11 +126,17 @@ WEFT_API void weft_scope_set_deadline(weft_scope *s, weft_time t);
 WEFT_API void weft_scope_set_shield(weft_scope *s, bool on);
 
 /** Was it cancelled, by a call or by its deadline? */
-WEFT_API bool weft_scope_cancel_called(const weft_scope *s);
+static inline bool weft_scope_cancel_called(const weft_scope *s)
+{
+    return s->flags_ & WEFT_CANCELLED_;
+}
 
 /** After the end: did this scope turn -ECANCELED into its code? Of the scope of a
  *  nursery it is never true: close says more than that. */
-WEFT_API bool weft_scope_caught(const weft_scope *s);
+static inline bool weft_scope_caught(const weft_scope *s)
+{
+    return s->flags_ & WEFT_CAUGHT_;
+}
 
 /** Its own reason, or NULL when it was not cancelled itself. */
 WEFT_API const weft_reason *weft_scope_reason(const weft_scope *s);

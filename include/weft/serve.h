@@ -71,6 +71,7 @@ typedef struct weft_conn {
                                   is told better may say so here; it counts
                                   as who it was for max_per_peer */
     weft_server_ *server_;
+    const bool *draining_; /* of that */
     weft_scope *scope_;
     struct weft_conn *next_, *prev_;
     bool busy_;
@@ -164,7 +165,10 @@ WEFT_PARKS int weft_serve_memory(weft_memory_listener *l, weft_conn_fn handler,
 WEFT_API void weft_conn_stream(weft_conn *c, weft_stream *s);
 
 /** Is the server stopping? Then answer what has come, and ask for no more. */
-WEFT_API bool weft_conn_draining(const weft_conn *c);
+static inline bool weft_conn_draining(const weft_conn *c)
+{
+    return *c->draining_;
+}
 
 /** Says that the handler is in the middle of something, for which input may still
  *  come: its input does not end with `linger` then, but when this is taken back,

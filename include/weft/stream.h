@@ -64,8 +64,14 @@ WEFT_API void weft_stream_init(weft_stream *s, weft_fd fd);
 WEFT_API void weft_stream_init_transport(weft_stream *s, weft_transport *t);
 
 /** What it is over: the descriptor, zeroed if it is none; or NULL. */
-WEFT_API weft_fd weft_stream_fd(const weft_stream *s);
-WEFT_API weft_transport *weft_stream_transport(const weft_stream *s);
+static inline weft_fd weft_stream_fd(const weft_stream *s)
+{
+    return s->fd_;
+}
+static inline weft_transport *weft_stream_transport(const weft_stream *s)
+{
+    return s->transport_;
+}
 
 /* ---- input -------------------------------------------------------------- */
 
@@ -76,7 +82,8 @@ WEFT_API weft_transport *weft_stream_transport(const weft_stream *s);
  * Parks. Returns how many (*ret_data points at them), 0 at the end, or as
  * weft_read and weft_write.
  */
-WEFT_PARKS ssize_t weft_stream_peek(weft_stream *s, const char **ret_data);
+static inline ssize_t weft_stream_peek(weft_stream *s, const char **ret_data)
+    __attribute__((warn_unused_result));
 
 /**
  * Waits until there are more octets than the `have` now in the buffer.
@@ -87,8 +94,14 @@ WEFT_PARKS ssize_t weft_stream_peek(weft_stream *s, const char **ret_data);
 WEFT_PARKS ssize_t weft_stream_more(weft_stream *s, size_t have, size_t max,
                                     const char **ret_data);
 
-/** Consumes `n` octets of those shown. */
-WEFT_API void weft_stream_consume(weft_stream *s, size_t n);
+/** Consumes `n` octets of those shown, or all. They stay where they are, for who
+ *  still looks at them, until something else is asked of the input. */
+static inline void weft_stream_consume(weft_stream *s, size_t n)
+{
+    if (n > s->in_len_) n = s->in_len_;
+    s->in_from_ += n;
+    s->in_len_ -= n;
+}
 
 /**
  * Reads up to and with octet `end`, and consumes that. A last piece without it
@@ -137,10 +150,16 @@ WEFT_PARKS int weft_stream_skip(weft_stream *s, uint64_t n,
                                 uint64_t *ret_done);
 
 /** How many octets are there to be read without waiting for any. */
-WEFT_API size_t weft_stream_buffered(const weft_stream *s);
+static inline size_t weft_stream_buffered(const weft_stream *s)
+{
+    return s->in_len_;
+}
 
 /** Has a read come to the end, and is nothing left? */
-WEFT_API bool weft_stream_at_end(const weft_stream *s);
+static inline bool weft_stream_at_end(const weft_stream *s)
+{
+    return s->eof_ && s->in_len_ == 0;
+}
 
 /* ---- output ------------------------------------------------------------- */
 
@@ -168,11 +187,37 @@ WEFT_PARKS int weft_stream_writev(weft_stream *s, const struct iovec *iov,
 WEFT_PARKS int weft_stream_printf(weft_stream *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/**
+ * Room for `len` octets behind those that are gathered: to be written there, and
+ * then taken by weft_stream_commit, so that what makes them needs no buffer of
+ * its own. It is there until anything else is asked of the output, by whomever,
+ * or the fiber parks. Never parks.
+ *
+ * Returns NULL: so many do not fit (weft_stream_flush makes room, up to the
+ * mark); nothing can be sent any more; or there is no memory. weft_stream_write
+ * does it in any case, or says why not.
+ */
+static inline char *weft_stream_reserve(weft_stream *s, size_t len);
+
+/** Takes `len` octets, of those that were reserved last. */
+static inline void weft_stream_commit(weft_stream *s, size_t len)
+{
+    s->out_len_ += len;
+}
+
 /** Sends what is gathered. Parks. Returns 0, or as weft_write. */
 WEFT_PARKS int weft_stream_flush(weft_stream *s);
 
+/** Sends of what is gathered what goes without waiting. Never parks. Returns 0
+ *  (nothing is left), -EAGAIN (something is), -EBUSY (another fiber is sending),
+ *  -EPERM (no fiber), or as weft_write. */
+WEFT_MUST int weft_stream_try_flush(weft_stream *s);
+
 /** How many octets are gathered and were not sent yet: the mark at most. */
-WEFT_API size_t weft_stream_pending(const weft_stream *s);
+static inline size_t weft_stream_pending(const weft_stream *s)
+{
+    return s->out_len_;
+}
 
 /** Moves the mark from 16 KiB, wherever that is said above, to `octets`; 0: it
  *  gathers nothing and sends at once. While something is gathered the stream owns
@@ -234,6 +279,31 @@ WEFT_PARKS int weft_stream_close_within(weft_stream *s, weft_time grace);
  * Parks. Returns 0, or why it could not end politely; closed in any case.
  */
 WEFT_PARKS int weft_stream_finish(weft_stream *s, weft_time linger);
+
+/* What weft_stream_peek does when there is nothing, or it may have to give way. */
+WEFT_PARKS ssize_t weft_stream_peek_slow_(weft_stream *s,
+                                          const char **ret_data);
+
+static inline ssize_t weft_stream_peek(weft_stream *s, const char **ret_data)
+{
+    if (__builtin_expect(s->in_len_ == 0 || weft_here_.credit_ <= 0, 0))
+        return weft_stream_peek_slow_(s, ret_data);
+    weft_here_.credit_--;
+    *ret_data = s->in_ + s->in_from_;
+    return (ssize_t)s->in_len_;
+}
+
+/* The rare half of weft_stream_reserve: there is no buffer yet, or no room. */
+WEFT_API char *weft_stream_reserve_slow_(weft_stream *s, size_t len);
+
+static inline char *weft_stream_reserve(weft_stream *s, size_t len)
+{
+    size_t end = s->out_from_ + s->out_len_;
+    if (__builtin_expect(s->out_ && !s->out_error_ &&
+                             len <= s->out_limit_ - end, 1))
+        return s->out_ + end;
+    return weft_stream_reserve_slow_(s, len);
+}
 
 WEFT_END_DECLS
 
