@@ -108,8 +108,8 @@ static int call(weft_req *r, const struct wf_route *route)
 }
 
 __attribute__((noinline)) static int
-answer_by_search(const struct wf_routes *t, weft_req *r, weft_http_fn other,
-                 void *ctx)
+answer_any(const struct wf_routes *t, weft_req *r, weft_http_fn other,
+           void *ctx)
 {
     wf_methods allowed;
     const struct wf_route *route;
@@ -117,9 +117,9 @@ answer_by_search(const struct wf_routes *t, weft_req *r, weft_http_fn other,
     if (r->head.form == WEFT_HTTP_ASTERISK)
         return answer_allowed(t, r, wf_routes_methods(t));
     if (!r->head.path.at) return answer_nobody(r, other, ctx);
-    route = wf_routes_plain(t, &r->head);
+    const struct wf_plain *p = wf_plain_find(wf_routes_plain(t), r->head.path);
+    route = p ? wf_routes_of_plain(t, p, r->head.method) : NULL;
     if (route) return call(r, route);
-
     int err = wf_path_check(r->head.path);
     if (err == -EINVAL) return weft_reply_status(r, 400);
     if (err < 0) return answer_nobody(r, other, ctx);
@@ -134,11 +134,10 @@ answer_by_search(const struct wf_routes *t, weft_req *r, weft_http_fn other,
 int wf_routes_answer(const struct wf_routes *t, weft_req *r, weft_http_fn other,
                      void *ctx)
 {
-    if (t && r->head.form == WEFT_HTTP_ORIGIN) {
-        const struct wf_route *route = wf_routes_plain(t, &r->head);
-        if (route) return call(r, route);
-    }
-    return answer_by_search(t, r, other, ctx);
+    const struct wf_plain *p = NULL;
+    if (t && r->head.verb == WEFT_HTTP_GET)
+        p = wf_plain_glance(wf_routes_plain(t), r->head.path);
+    return p && p->get ? call(r, p->get) : answer_any(t, r, other, ctx);
 }
 
 int wf_server_routes(weft_http_server *s, struct wf_routes **ret_routes)

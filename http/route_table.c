@@ -12,9 +12,6 @@
  * found by going back to the slash. No node is come to twice, as each is
  * reached in one way only.
  *
- * A path that is a pattern to the letter needs no search: nothing comes before
- * what is all words. Such patterns are in a hash table.
- *
  * All memory is of one arena. What fails half way leaves nodes without routes
  * behind, which match nothing.
  */
@@ -26,6 +23,7 @@
 #include <weft/http_route.h>
 #include <weft/url.h>
 
+#include <stddef.h>
 #include <string.h>
 
 #include "route_pattern.h"
@@ -45,18 +43,13 @@ struct wf_node {
     struct wf_node *one, *rest;
     struct wf_route *routes, *any;
     wf_methods methods;     /* of routes */
-    weft_text plain;        /* all of its pattern, if that is all words; */
-    uint64_t plain_end;     /* the end of that, as end_of has it; */
-    struct wf_node *beside; /* another with the same hash; */
-    const struct wf_route *get; /* and what answers GET to it, or NULL */
+    struct wf_plain plain; /* if its pattern is so */
 };
 
-enum { HASH_BITS = 6, HASHES = 1 << HASH_BITS };
-
 struct wf_routes {
+    struct wf_plain_table plain; /* the first member */
     weft_arena arena;
     struct wf_node root;
-    struct wf_node *plain[HASHES];
     weft_text methods[WEFT_HTTP_METHODS];
     unsigned char sorted[WEFT_HTTP_METHODS]; /* their places */
     unsigned count;
@@ -145,46 +138,6 @@ static struct wf_node *node_of(struct wf_routes *t, const char *pattern)
         n = *at;
     }
     return n;
-}
-
-/* ---- patterns that are paths -------------------------------------------- */
-
-/* The last eight octets; of fewer, all. */
-static inline uint64_t end_of(weft_text path)
-{
-    uint64_t end = 0;
-    if (path.len >= sizeof end)
-        memcpy(&end, path.at + path.len - sizeof end, sizeof end);
-    else
-        for (size_t i = 0; i < path.len; i++)
-            end = end << 8 | (unsigned char)path.at[i];
-    return end;
-}
-
-/* Long paths differ at their ends, or in length. The factor is Knuth's, of the
- * golden section: what it leaves on top depends on all bits. */
-static inline unsigned hash_of(uint64_t end, size_t len)
-{
-    return (unsigned)((end + len) * UINT64_C(0x9e3779b97f4a7c15) >>
-                      (64 - HASH_BITS));
-}
-
-static bool is_plain(const struct wf_node *n, weft_text path, uint64_t end)
-{
-    return n->plain_end == end && n->plain.len == path.len &&
-           (path.len <= sizeof end ||
-            memcmp(n->plain.at, path.at, path.len - sizeof end) == 0);
-}
-
-static void note_plain(struct wf_routes *t, struct wf_node *n, weft_text path)
-{
-    if (n->plain.at || memchr(path.at, '%', path.len)) return;
-    uint64_t end = end_of(path);
-    unsigned hash = hash_of(end, path.len);
-    n->plain = path;
-    n->plain_end = end;
-    n->beside = t->plain[hash];
-    t->plain[hash] = n;
 }
 
 /* ---- methods ------------------------------------------------------------ */
@@ -323,7 +276,7 @@ static void link_route(struct wf_routes *t, struct wf_node *n,
     t->last = r;
     r->used_before = t->used;
     n->methods |= set_of(r->method);
-    n->get = answers(n, GET);
+    n->plain.get = answers(n, GET);
     t->used |= set_of(r->method);
 }
 
@@ -338,7 +291,7 @@ void wf_routes_undo(struct wf_routes *t)
         n->any = NULL;
     else
         n->routes = r->next;
-    n->get = answers(n, GET);
+    n->plain.get = answers(n, GET);
 }
 
 int wf_routes_add(struct wf_routes *t, const char *method, const char *pattern,
@@ -361,7 +314,8 @@ int wf_routes_add(struct wf_routes *t, const char *method, const char *pattern,
     if (!r || !route.pattern) return -ENOMEM;
     *r = route;
     link_route(t, n, r);
-    if (r->params == 0) note_plain(t, n, weft_text_of(r->pattern));
+    if (r->params == 0 && !n->plain.path)
+        wf_plain_add(&t->plain, &n->plain, weft_text_of(r->pattern));
     return 0;
 }
 
@@ -426,31 +380,14 @@ static const struct wf_node *next_match(struct search *s)
     }
 }
 
-/* These two have functions of their own, so that the usual way has no frame. */
-__attribute__((noinline)) static const struct wf_route *
-other(const struct wf_routes *t, const struct wf_node *n, weft_text method)
+const struct wf_route *wf_routes_of_plain(const struct wf_routes *t,
+                                          const struct wf_plain *p,
+                                          weft_text method)
 {
+    const struct wf_node *n =
+        (const struct wf_node *)(const void *)((const char *)p -
+                                               offsetof(struct wf_node, plain));
     return answers(n, method_place(t, method));
-}
-
-__attribute__((noinline)) static const struct wf_node *
-beside(const struct wf_node *n, weft_text path, uint64_t end)
-{
-    while (n && !is_plain(n, path, end))
-        n = n->beside;
-    return n;
-}
-
-const struct wf_route *wf_routes_plain(const struct wf_routes *t,
-                                       const weft_http_request *head)
-{
-    uint64_t end = end_of(head->path);
-    const struct wf_node *n = t->plain[hash_of(end, head->path.len)];
-    if (head->path.len > sizeof end || !n || n->plain_end != end ||
-        n->plain.len != head->path.len)
-        n = beside(n, head->path, end);
-    if (!n) return NULL;
-    return head->verb == WEFT_HTTP_GET ? n->get : other(t, n, head->method);
 }
 
 const struct wf_route *wf_routes_find(const struct wf_routes *t,

@@ -11,6 +11,7 @@
 #include <weft/text.h>
 
 #include "route.h"
+#include "route_plain.h"
 
 /** A set of methods, by their places in the table. */
 typedef uint64_t wf_methods;
@@ -37,10 +38,17 @@ const struct wf_route *wf_routes_find(const struct wf_routes *t,
                                       weft_text method, weft_text path,
                                       wf_methods *ret_allowed);
 
-/** That of a request whose path is its pattern to the letter, or NULL: it may
- *  have another one. Nothing needs to be known of the path. */
-const struct wf_route *wf_routes_plain(const struct wf_routes *t,
-                                       const weft_http_request *head);
+/** Those that are found without a search: they may be asked of any path. */
+static inline const struct wf_plain_table *
+wf_routes_plain(const struct wf_routes *t)
+{
+    return (const struct wf_plain_table *)(const void *)t; /* its first member */
+}
+
+/** What answers that method to one of them, or NULL. */
+const struct wf_route *wf_routes_of_plain(const struct wf_routes *t,
+                                          const struct wf_plain *p,
+                                          weft_text method);
 
 /** All methods of the table. */
 wf_methods wf_routes_methods(const struct wf_routes *t);

@@ -91,8 +91,21 @@ int weft_stream_flush(weft_stream *s)
     return err;
 }
 
-static int try_flush_locked(weft_stream *s)
+/* Why sending_ cannot be had now, which is not free. */
+__attribute__((noinline)) static int cannot_send(weft_stream *s)
 {
+    int err = weft_mutex_trylock(&s->sending_);
+    if (err == 0) weft_mutex_unlock(&s->sending_);
+    return err;
+}
+
+/* Nothing here parks, so nobody can ask for sending_ meanwhile. */
+int weft_stream_try_flush(weft_stream *s)
+{
+    if (__builtin_expect(s->sending_.owner_ || !weft_self(), 0)) {
+        int err = cannot_send(s);
+        if (err < 0) return err;
+    }
     if (s->out_error_) return s->ended_ ? 0 : s->out_error_;
     while (s->out_len_ > 0) {
         ssize_t n = wf_stream_try_write(s, s->out_ + s->out_from_, s->out_len_);
@@ -101,15 +114,6 @@ static int try_flush_locked(weft_stream *s)
         gathered_went(s, (size_t)n);
     }
     return 0;
-}
-
-int weft_stream_try_flush(weft_stream *s)
-{
-    int err = weft_mutex_trylock(&s->sending_);
-    if (err < 0) return err;
-    err = try_flush_locked(s);
-    weft_mutex_unlock(&s->sending_);
-    return err;
 }
 
 int wf_stream_flush_before_waiting(weft_stream *s)

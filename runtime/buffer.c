@@ -52,7 +52,7 @@ void *weft_buffer_get(void)
 void weft_buffer_put(void *buffer)
 {
     if (!buffer) return;
-    if (free_count < KEEP && wf_sched_is_open())
+    if (free_count < KEEP && (wf_self() || wf_sched_is_open()))
         free_buffers[free_count++] = buffer;
     else
         wf_free(buffer, WEFT_BUFFER_BYTES);
