@@ -132,7 +132,7 @@ static void make_place_for_signals(void)
 {
     sigset_t mask;
     wf_os_sighold_all(&mask);
-    (void)poll(NULL, 0, 0);
+    (void)wf_os_poll(NULL, 0, 0);
     wf_os_sigmask(&mask);
 }
 #endif
