@@ -10,9 +10,11 @@
  * Plain is: a target in origin form, HTTP/1.1, and of the fields that matter
  * Host, Content-Length and the usual values of Connection.
  *
- * All of it is compiled twice. Where zeroes follow the octets, every scan ends
- * at them at the latest, as they are strangers to all kinds, and nothing in them
- * is taken for something else: so no scan has to ask for the end.
+ * Where one part ends the next begins, so each scan would have to wait for the
+ * one before it. But the heads of a connection are mostly alike: the processor
+ * is told to go on where the part ended in the head before, while the scan finds
+ * out whether it does. A guess that was wrong costs a branch, and nothing else:
+ * all octets are looked at, and what counts is where the scan ends.
  */
 #include "quick.h"
 
@@ -41,10 +43,39 @@ enum {
 /* What is read. */
 struct text {
     const char *data, *end;
-    const bool zeroed;
+    const char *last;       /* where there are still sixteen octets, or LEAST */
+    const char *base;       /* where the texts are to point, instead of data */
+    uint16_t *const layout; /* how long the parts were; NULL: not known */
 };
 
+/* The i-th part begins at p, and ends at `end`, as a scan has found. The same
+ * place, but where it is as it was before reckoned from what that was. The empty
+ * instruction keeps the compiler from seeing that they are the same. */
+TWICE const char *as_before(const struct text t, unsigned i, const char *p,
+                            const char *end)
+{
+    const char *from = p;
+    if (!t.layout) return end;
+    uint16_t *len = &t.layout[i % WF_HTTP_PARTS];
+    __asm__("" : "+r"(from));
+    from += *len;
+    if (LIKELY(end - p == *len)) return from;
+    *len = (uint16_t)(end - p);
+    return end;
+}
+
 /* ---- scans -------------------------------------------------------------- */
+
+static inline __m128i load(const char *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* A bit for each octet for which it is not so. */
+static inline unsigned none_of(__m128i x)
+{
+    return (unsigned)_mm_movemask_epi8(x) ^ 0xffff;
+}
 
 static inline __m128i each(int octet)
 {
@@ -63,52 +94,59 @@ static inline __m128i is(__m128i x, int octet)
     return _mm_cmpeq_epi8(x, each(octet));
 }
 
-/* Letters and '-'. */
-static inline __m128i fine_name(__m128i x)
+/* Of the sixteen octets at p, a bit for each that is none of: letters, '-'. */
+static inline unsigned strangers_to_name(const char *p)
 {
-    return _mm_or_si128(within(_mm_or_si128(x, each(0x20)), 'a', 'z'),
-                        is(x, '-'));
+    __m128i x = load(p);
+    __m128i letter = within(_mm_or_si128(x, each(0x20)), 'a', 'z');
+    return none_of(_mm_or_si128(letter, is(x, '-')));
 }
 
 /* Letters, digits, '-' and '.'. */
-static inline __m128i fine_host(__m128i x)
+static inline unsigned strangers_to_host(const char *p)
 {
+    __m128i x = load(p);
     __m128i letter = within(_mm_or_si128(x, each(0x20)), 'a', 'z');
     __m128i other = _mm_andnot_si128(is(x, '/'), within(x, '-', '9'));
-    return _mm_or_si128(letter, other);
+    return none_of(_mm_or_si128(letter, other));
 }
 
 /* '&' to '~' but '?'. */
-static inline __m128i fine_target(__m128i x)
+static inline unsigned strangers_to_target(const char *p)
 {
-    return _mm_andnot_si128(is(x, '?'), within(x, '&', '~'));
+    __m128i x = load(p);
+    return none_of(_mm_andnot_si128(is(x, '?'), within(x, '&', '~')));
 }
 
 /* No control octet. */
-static inline __m128i fine_value(__m128i x)
+static inline unsigned strangers_to_value(const char *p)
 {
+    __m128i x = load(p);
     __m128i above = _mm_cmpeq_epi8(_mm_max_epu8(x, each(0x20)), x);
-    return _mm_andnot_si128(is(x, 0x7f), above);
+    return none_of(_mm_andnot_si128(is(x, 0x7f), above));
 }
 
 /*
  * Each returns the first octet that may be a stranger to its kind, or NULL:
  * there is none before the end. Who finds there one that is none goes on behind
- * it. The last octets are read as the end of sixteen, which begin in the head,
- * or with the zeroes behind them.
+ * it. The last octets are read as the end of sixteen, which begin in the head.
  */
 #define SCAN(kind)                                                             \
+    __attribute__((noinline)) static const char *kind##_in_rest(               \
+        const char *p, const char *end)                                        \
+    {                                                                          \
+        unsigned strangers =                                                   \
+            strangers_to_##kind(end - 16) >> (16 - (end - p));                 \
+        return strangers ? p + __builtin_ctz(strangers) : NULL;                \
+    }                                                                          \
     TWICE const char *kind##_end(const struct text t, const char *p)           \
     {                                                                          \
-        for (;; p += 16) {                                                     \
-            bool all = t.zeroed || LIKELY(t.end - p >= 16);                    \
-            const char *at = all ? p : t.end - 16;                             \
-            __m128i x = _mm_loadu_si128((const __m128i *)(const void *)at);    \
-            unsigned fine = (unsigned)_mm_movemask_epi8(fine_##kind(x));       \
-            unsigned strangers = (fine ^ 0xffff) >> (p - at);                  \
-            if (LIKELY(strangers != 0)) return p + __builtin_ctz(strangers);   \
-            if (!t.zeroed && t.end - p <= 16) return NULL;                     \
+        for (; LIKELY(p <= t.last); p += 16) {                                 \
+            unsigned strangers = strangers_to_##kind(p);                       \
+            if (LIKELY(strangers != 0))                                        \
+                return p + (unsigned)__builtin_ctz(strangers);                 \
         }                                                                      \
+        return kind##_in_rest(p, t.end);                                       \
     }
 
 SCAN(name)
@@ -116,10 +154,10 @@ SCAN(host)
 SCAN(target)
 SCAN(value)
 
-/* Are there fewer octets left at p? */
+/* Are there fewer octets left at p? They are 16 at most. */
 TWICE bool lacks(const struct text t, const char *p, int octets)
 {
-    return !t.zeroed && t.end - p < octets;
+    return !LIKELY(p <= t.last) && t.end - p < octets;
 }
 
 /* ---- the first line ----------------------------------------------------- */
@@ -128,7 +166,7 @@ TWICE bool lacks(const struct text t, const char *p, int octets)
 TWICE const char *read_method(weft_http_request *r, const struct text t)
 {
     if (LIKELY(memcmp(t.data, "GET ", 4) == 0)) {
-        r->method = (weft_text){t.data, 3};
+        r->method = (weft_text){t.base, 3};
         r->verb = WEFT_HTTP_GET;
         return t.data + 4;
     }
@@ -136,8 +174,8 @@ TWICE const char *read_method(weft_http_request *r, const struct text t)
     if (!stop || *stop != ' ' || stop == t.data ||
         stop - t.data > LONGEST_METHOD)
         return NULL;
-    r->method = (weft_text){t.data, (size_t)(stop - t.data)};
-    r->verb = weft_http_verb_of(r->method);
+    r->method = (weft_text){t.base, (size_t)(stop - t.data)};
+    r->verb = weft_http_verb_of((weft_text){t.data, r->method.len});
     return r->verb == WEFT_HTTP_CONNECT ? NULL : stop + 1;
 }
 
@@ -172,17 +210,19 @@ TWICE const char *read_line(weft_http_request *r, const struct text t)
     const char *target = read_method(r, t);
     if (!target || lacks(t, target, 1) || *target != '/') return NULL;
     const char *p = read_target(t, target, &query);
+    if (p) p = as_before(t, 0, target, p);
     if (!p || lacks(t, p, AND_AN_END) || memcmp(p, version, VERSION) != 0 ||
         p - t.data + VERSION - 2 > r->scan_.line_limit_)
         return NULL;
-    r->target = (weft_text){target, (size_t)(p - target)};
-    r->path = r->target;
+    r->target.at = r->path.at = t.base + (target - t.data);
+    r->target.len = r->path.len = (size_t)(p - target);
     r->target_ = r->path_ = (uint32_t)(target - t.data);
     r->query = (weft_text){NULL, 0};
     r->query_ = 0;
     if (query) {
         r->path.len = (size_t)(query - 1 - target);
-        r->query = (weft_text){query, (size_t)(p - query)};
+        r->query.at = t.base + (query - t.data);
+        r->query.len = (size_t)(p - query);
         r->query_ = (uint32_t)(query - t.data);
     }
     return p + VERSION;
@@ -234,9 +274,8 @@ static bool read_length(const char *p, const char *stop, uint64_t *ret)
 }
 
 /* Of a line that matters, and is no Host, with its value. */
-__attribute__((noinline)) static bool heed(weft_http_request *r,
-                                           enum wf_known known, weft_text value,
-                                           unsigned *seen)
+__attribute__((noinline)) static bool
+heed(weft_http_request *r, enum wf_known known, weft_text value, unsigned *seen)
 {
     switch (known) {
     case WF_KNOWN_LENGTH:
@@ -265,11 +304,16 @@ static inline enum wf_known known(const char *name, size_t len)
     return wf_http_known(name, len);
 }
 
+static inline struct text text_of(const char *data, const char *end)
+{
+    return (struct text){data, end, end - LEAST, data, NULL};
+}
+
 /* What a token has besides letters and '-' is rare. */
 __attribute__((noinline)) static const char *
 rare_name_end(const char *p, const char *data, const char *end)
 {
-    const struct text t = {data, end, false};
+    const struct text t = text_of(data, end);
     while (p && *p != ':') {
         if (!wf_octet_is(*p, WF_OCTET_TOKEN) || ++p == end) return NULL;
         p = name_end(t, p);
@@ -281,7 +325,7 @@ rare_name_end(const char *p, const char *data, const char *end)
 __attribute__((noinline)) static const char *
 rare_value_end(const char *p, const char *data, const char *end)
 {
-    const struct text t = {data, end, false};
+    const struct text t = text_of(data, end);
     while (p && *p == '\t')
         p = ++p == end ? NULL : value_end(t, p);
     return p;
@@ -301,8 +345,8 @@ TWICE const char *read_fields(weft_http_request *r, const struct text t,
                               const char *p, unsigned *ret_seen)
 {
     weft_http_mark *m = r->fields.marks, *last = m + r->scan_.field_limit_;
-    unsigned seen = 0;
-    for (; *p != '\r'; m++, p += 2) {
+    unsigned seen = 0, part = 1;
+    for (; *p != '\r'; m++, part += 2, p += 2) {
         const char *name = p;
         if (m == last) return NULL;
         p = name_end(t, p);
@@ -310,6 +354,7 @@ TWICE const char *read_fields(weft_http_request *r, const struct text t,
             p = rare_name_end(p, t.data, t.end);
             if (!p) return NULL;
         }
+        p = as_before(t, part, name, p);
         size_t name_len = (size_t)(p - name);
         if (lacks(t, p, 5) || name_len - 1 >= LONGEST_NAME) return NULL;
         enum wf_known which = known(name, name_len);
@@ -325,6 +370,7 @@ TWICE const char *read_fields(weft_http_request *r, const struct text t,
             p = rare_value_end(p, t.data, t.end);
             if (!p) return NULL;
         }
+        p = as_before(t, part + 1, name, p);
         if (lacks(t, p, 4) || memcmp(p, "\r\n", 2) != 0) return NULL;
         const char *stop = p;
         while (!LIKELY(stop[-1] > ' ') && stop > value && is_space(stop[-1]))
@@ -334,7 +380,8 @@ TWICE const char *read_fields(weft_http_request *r, const struct text t,
         if (which == WF_KNOWN_HOST) {
             if ((seen & WF_SEEN_HOST) || !is_host(t, value, stop)) return NULL;
             seen |= WF_SEEN_HOST;
-            r->host = (weft_text){value, (size_t)(stop - value)};
+            r->host.at = t.base + (value - t.data);
+            r->host.len = (size_t)(stop - value);
             r->host_ = m->value;
         } else if (which != WF_KNOWN_NOT) {
             const weft_text text = {value, (size_t)(stop - value)};
@@ -353,14 +400,13 @@ TWICE size_t read_all(weft_http_request *r, const struct text t)
 {
     struct weft_http_scan_ *s = &r->scan_;
     unsigned seen = 0;
-    if (t.end - t.data < LEAST) return 0;
     r->length = 0;
     const char *p = read_line(r, t);
     if (p) p = read_fields(r, t, p, &seen);
     if (!p || !(seen & WF_SEEN_HOST)) return 0;
     r->minor = 1;
     r->form = WEFT_HTTP_ORIGIN;
-    r->fields.base = t.data;
+    r->fields.base = t.base;
     r->framing = seen & WF_SEEN_LENGTH ? WEFT_HTTP_LENGTH : WEFT_HTTP_NO_BODY;
     r->keep_alive = !(seen & WF_SEEN_CLOSE);
     r->expects_continue = r->upgrades = false;
@@ -375,13 +421,15 @@ TWICE size_t read_all(weft_http_request *r, const struct text t)
 size_t wf_http_quick(weft_http_request *r, const char *data, size_t len)
 {
     const char *end = wf_http_end(&r->scan_, data, len);
-    return read_all(r, (struct text){data, end, false});
+    return end - data < LEAST ? 0 : read_all(r, text_of(data, end));
 }
 
-size_t wf_http_quick_zeroed(weft_http_request *r, const char *data, size_t len)
+size_t wf_http_quick_as_before(weft_http_request *r, const char *data,
+                               size_t len, const char *base, uint16_t *layout)
 {
-    if (len > r->scan_.head_limit_) return wf_http_quick(r, data, len);
-    return read_all(r, (struct text){data, data + len, true});
+    const char *end = wf_http_end(&r->scan_, data, len);
+    if (end - data < LEAST) return 0;
+    return read_all(r, (struct text){data, end, end - LEAST, base, layout});
 }
 
 #else
@@ -394,8 +442,11 @@ size_t wf_http_quick(weft_http_request *r, const char *data, size_t len)
     return 0;
 }
 
-size_t wf_http_quick_zeroed(weft_http_request *r, const char *data, size_t len)
+size_t wf_http_quick_as_before(weft_http_request *r, const char *data,
+                               size_t len, const char *base, uint16_t *layout)
 {
+    (void)base;
+    (void)layout;
     return wf_http_quick(r, data, len);
 }
 

@@ -255,7 +255,7 @@ ssize_t weft_http_parse_request(weft_http_request *r, const char *data,
     return read_on(r, data, len);
 }
 
-ssize_t wf_http_parse_slowly(weft_http_request *r, const char *data, size_t len)
+ssize_t wf_http_parse_anew(weft_http_request *r, const char *data, size_t len)
 {
     begin(r);
     return read_on(r, data, len);

@@ -107,9 +107,9 @@ static int call(weft_req *r, const struct wf_route *route)
     return route->fn(r, route->ctx);
 }
 
-__attribute__((noinline)) static int
-answer_any(const struct wf_routes *t, weft_req *r, weft_http_fn other,
-           void *ctx)
+__attribute__((noinline)) static int answer_any(const struct wf_routes *t,
+                                                weft_req *r, weft_http_fn other,
+                                                void *ctx)
 {
     wf_methods allowed;
     const struct wf_route *route;

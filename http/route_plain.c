@@ -7,8 +7,8 @@ const struct wf_plain *wf_plain_find(const struct wf_plain_table *t,
 {
     const struct wf_plain_key key = wf_plain_key_of(path);
     const struct wf_plain *p = t->first[wf_plain_hash(&key)];
-    while (p && !(wf_plain_has(p, &key) &&
-                  memcmp(p->path, path.at, path.len) == 0))
+    while (p &&
+           !(wf_plain_has(p, &key) && memcmp(p->path, path.at, path.len) == 0))
         p = p->beside;
     return p;
 }

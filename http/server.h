@@ -21,6 +21,8 @@
 #include <weft/http_write.h>
 #include <weft/scope.h>
 
+#include "quick.h"
+
 struct wf_routes;
 
 struct weft_http_server {
@@ -57,14 +59,14 @@ struct wf_link {
     struct wf_exchange *x; /* NULL: idle */
     enum wf_phase phase;
     unsigned served; /* requests, with this one */
-    uint32_t usual;  /* octets of the last head: the next is often as long */
-    int refusal;     /* a status */
-    const char *why; /* of it, a sentence */
     weft_time until; /* the end of this request's time */
     weft_time told;  /* the turn of the scheduler in which the scope was told
                         of `until`, and of nothing since; 0: it was not */
-    weft_scope scope;
     weft_stream stream;
+    weft_scope scope;
+    uint16_t layout[WF_HTTP_PARTS]; /* of the last head: see quick.h */
+    int refusal;                    /* a status */
+    const char *why;                /* of it, a sentence */
 };
 
 /* A growing text, in the arena. */

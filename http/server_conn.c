@@ -177,8 +177,7 @@ static int serve_in_scope(struct wf_link *l)
 
 int weft_http_serve_conn(weft_http_server *s, weft_conn *c)
 {
-    enum { MOST_HEADS = 512 };
-    struct wf_link l = {.server = s, .conn = c, .usual = MOST_HEADS};
+    struct wf_link l = {.server = s, .conn = c};
     if (!weft_self()) return weft_checkpoint(); /* which says so */
     int err = wf_http_begin(s);
     if (err < 0) return err;

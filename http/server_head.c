@@ -2,9 +2,8 @@
 /*
  * server_head.c - the head of a request, and the block that it lives in.
  *
- * It is copied to the block, since the handler may park, and parsed there: first
- * as much as the one before had, then what else there is. One that comes in
- * pieces is gathered in the block, which grows with it, and the stream owns
+ * It is copied to the block, since the handler may park. One that comes in pieces
+ * is gathered and parsed there, and the block grows with it; the stream owns
  * nothing meanwhile: so a head is in memory once.
  */
 #include "server.h"
@@ -18,7 +17,7 @@
 
 /* ---- the block ---------------------------------------------------------- */
 
-enum { LEAST_HEAD = 4096 };
+enum { LEAST_HEAD = 4096, FIRST_LOOK = 1024 };
 
 static size_t head_offset(const struct wf_link *l)
 {
@@ -26,10 +25,9 @@ static size_t head_offset(const struct wf_link *l)
            l->server->opts.limits.fields * sizeof(weft_http_mark);
 }
 
-/* Without the zeroes behind it. */
 static size_t head_capacity(const struct wf_exchange *x)
 {
-    return x->bytes - (size_t)(x->head - (const char *)x) - WF_HTTP_ZEROES;
+    return x->bytes - (size_t)(x->head - (const char *)x);
 }
 
 static struct wf_exchange *get_block(size_t bytes)
@@ -56,8 +54,8 @@ static void place(struct wf_exchange *x, size_t bytes)
 int wf_exchange_open(struct wf_link *l)
 {
     size_t bytes = WEFT_BUFFER_BYTES;
-    if (head_offset(l) + LEAST_HEAD + WF_HTTP_ZEROES > bytes)
-        bytes = head_offset(l) + LEAST_HEAD + WF_HTTP_ZEROES;
+    if (head_offset(l) + LEAST_HEAD > bytes)
+        bytes = head_offset(l) + LEAST_HEAD;
     struct wf_exchange *x = get_block(bytes);
     if (!x) return -ENOMEM;
     x->req.conn = l->conn;
@@ -161,22 +159,29 @@ static int make_room(struct wf_link *l, size_t have)
     return have < head_capacity(l->x) ? 0 : grow(l);
 }
 
-/* A little more than that, as the parser looks at many octets at once. */
-static uint32_t usual(size_t len)
+/* A head that is all there and plain is read where it stands, and copied then:
+ * so many octets; or 0. */
+static size_t read_plain(struct wf_link *l, const char *data, size_t n)
 {
-    return (uint32_t)(len < LEAST_HEAD - 64 ? len + 64 : LEAST_HEAD);
+    struct wf_exchange *x = l->x;
+    size_t most = n < head_capacity(x) ? n : head_capacity(x);
+    size_t len =
+        wf_http_quick_as_before(&x->req.head, data, most, x->head, l->layout);
+    if (len + 16 <= most)
+        for (size_t i = 0; i < len; i += 16)
+            memcpy(x->head + i, data + i, 16);
+    else
+        memcpy(x->head, data, len);
+    return len;
 }
 
-/* Parses all that there is, `have` octets and these. The first time begins it. */
-static ssize_t parse(struct wf_exchange *x, size_t have, const char *data,
-                     size_t n)
+/* Any other is copied as it comes, and parsed there. `have` octets were. */
+static ssize_t read_any(struct wf_exchange *x, size_t have, const char *data,
+                        size_t n)
 {
-    char *to = x->head + have;
-    memcpy(to, data, n);
-    if (have > 0)
-        return weft_http_parse_request(&x->req.head, x->head, have + n);
-    memset(to + n, 0, WF_HTTP_ZEROES);
-    return wf_http_parse_anew(&x->req.head, x->head, n);
+    memcpy(x->head + have, data, n);
+    if (have == 0) return wf_http_parse_anew(&x->req.head, x->head, n);
+    return weft_http_parse_request(&x->req.head, x->head, have + n);
 }
 
 /* It has `len` octets, of which `before` were consumed. */
@@ -185,19 +190,20 @@ static int head_is_whole(struct wf_link *l, size_t len, size_t before)
     struct wf_exchange *x = l->x;
     weft_stream_consume(&l->stream, len - before);
     weft_arena_init(&x->req.arena, x->head + len, head_capacity(x) - len);
-    l->usual = usual(len);
     return WF_GO_ON;
 }
 
 int wf_read_head(struct wf_link *l, const char *data, size_t n)
 {
-    size_t have = 0, room = l->usual;
+    size_t have = 0;
     begin(l->x);
+    size_t plain = read_plain(l, data, n);
+    if (__builtin_expect(plain > 0, 1)) return head_is_whole(l, plain, 0);
     for (;;) {
+        size_t room = have == 0 ? FIRST_LOOK : head_capacity(l->x) - have;
         size_t take = n < room ? n : room;
-        ssize_t len = parse(l->x, have, data, take);
-        if (__builtin_expect(len > 0, 1))
-            return head_is_whole(l, (size_t)len, have);
+        ssize_t len = read_any(l->x, have, data, take);
+        if (len > 0) return head_is_whole(l, (size_t)len, have);
         weft_arena_init(&l->x->req.arena, NULL, 0);
         weft_stream_consume(&l->stream, take);
         have += take;
@@ -210,6 +216,5 @@ int wf_read_head(struct wf_link *l, const char *data, size_t n)
         if (more <= 0) return is_over(l, more, have);
         l->x->whole = weft_now();
         n = (size_t)more;
-        room = head_capacity(l->x) - have;
     }
 }

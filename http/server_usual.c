@@ -63,10 +63,10 @@ weft_text wf_head_usual(const struct wf_exchange *x,
                         const struct wf_reply_head *h)
 {
     struct usual *u = &last;
-    bool usual = x->fields.len == 0 && !x->is.close &&
-                 x->req.head.minor > 0 && x->is.framing == WF_LENGTH;
-    if (!usual || (!is_that(u, x, h->status, h->type, h->length) &&
-                   !make(u, x, h)))
+    bool usual = x->fields.len == 0 && !x->is.close && x->req.head.minor > 0 &&
+                 x->is.framing == WF_LENGTH;
+    if (!usual ||
+        (!is_that(u, x, h->status, h->type, h->length) && !make(u, x, h)))
         return (weft_text){NULL, 0};
     return (weft_text){u->text, u->len};
 }

@@ -169,6 +169,9 @@ static inline weft_fiber *take_first(struct wf_sched *w)
             __builtin_prefetch(top + 320, 1);
             __builtin_prefetch(top + 384, 1);
             __builtin_prefetch(top + 448, 1);
+            __builtin_prefetch(top + 512, 1);
+            __builtin_prefetch(top + 576, 1);
+            __builtin_prefetch(top + 640, 1);
         }
     }
     w->head = head + 1;
