@@ -10,9 +10,9 @@
  * Plain is: a target in origin form, HTTP/1.1, and of the fields that matter
  * Host, Content-Length and the usual values of Connection.
  *
- * Where one part ends the next begins, so each scan would have to wait for the
- * one before it. But the heads of a connection are mostly alike: the processor
- * is told to go on where the part ended in the head before, while the scan finds
+ * Where one line ends the next begins, so each scan would have to wait for those
+ * before it. But the heads of a connection are mostly alike: the processor is
+ * told to go on where the line ended in the head before, while the scans find
  * out whether it does. A guess that was wrong costs a branch, and nothing else:
  * all octets are looked at, and what counts is where the scan ends.
  */
@@ -43,20 +43,21 @@ enum {
 /* What is read. */
 struct text {
     const char *data, *end;
-    const char *last;       /* where there are still sixteen octets, or LEAST */
-    const char *base;       /* where the texts are to point, instead of data */
-    uint16_t *const layout; /* how long the parts were; NULL: not known */
+    const char *last; /* where there are still sixteen octets, or LEAST */
+    const char *base; /* where the texts are to point, instead of data */
+    const bool guess;
+    uint16_t *const layout; /* then: how long the lines were */
 };
 
-/* The i-th part begins at p, and ends at `end`, as a scan has found. The same
+/* The i-th line begins at p and ends at `end`, as a scan has found. The same
  * place, but where it is as it was before reckoned from what that was. The empty
  * instruction keeps the compiler from seeing that they are the same. */
 TWICE const char *as_before(const struct text t, unsigned i, const char *p,
                             const char *end)
 {
     const char *from = p;
-    if (!t.layout) return end;
-    uint16_t *len = &t.layout[i % WF_HTTP_PARTS];
+    if (!t.guess) return end;
+    uint16_t *len = &t.layout[i % WF_HTTP_LINES];
     __asm__("" : "+r"(from));
     from += *len;
     if (LIKELY(end - p == *len)) return from;
@@ -306,7 +307,7 @@ static inline enum wf_known known(const char *name, size_t len)
 
 static inline struct text text_of(const char *data, const char *end)
 {
-    return (struct text){data, end, end - LEAST, data, NULL};
+    return (struct text){data, end, end - LEAST, data, false, NULL};
 }
 
 /* What a token has besides letters and '-' is rare. */
@@ -345,8 +346,8 @@ TWICE const char *read_fields(weft_http_request *r, const struct text t,
                               const char *p, unsigned *ret_seen)
 {
     weft_http_mark *m = r->fields.marks, *last = m + r->scan_.field_limit_;
-    unsigned seen = 0, part = 1;
-    for (; *p != '\r'; m++, part += 2, p += 2) {
+    unsigned seen = 0, line = 1;
+    for (; *p != '\r'; m++, line++, p += 2) {
         const char *name = p;
         if (m == last) return NULL;
         p = name_end(t, p);
@@ -354,7 +355,6 @@ TWICE const char *read_fields(weft_http_request *r, const struct text t,
             p = rare_name_end(p, t.data, t.end);
             if (!p) return NULL;
         }
-        p = as_before(t, part, name, p);
         size_t name_len = (size_t)(p - name);
         if (lacks(t, p, 5) || name_len - 1 >= LONGEST_NAME) return NULL;
         enum wf_known which = known(name, name_len);
@@ -370,7 +370,7 @@ TWICE const char *read_fields(weft_http_request *r, const struct text t,
             p = rare_value_end(p, t.data, t.end);
             if (!p) return NULL;
         }
-        p = as_before(t, part + 1, name, p);
+        p = as_before(t, line, name, p);
         if (lacks(t, p, 4) || memcmp(p, "\r\n", 2) != 0) return NULL;
         const char *stop = p;
         while (!LIKELY(stop[-1] > ' ') && stop > value && is_space(stop[-1]))
@@ -429,7 +429,8 @@ size_t wf_http_quick_as_before(weft_http_request *r, const char *data,
 {
     const char *end = wf_http_end(&r->scan_, data, len);
     if (end - data < LEAST) return 0;
-    return read_all(r, (struct text){data, end, end - LEAST, base, layout});
+    return read_all(r,
+                    (struct text){data, end, end - LEAST, base, true, layout});
 }
 
 #else

@@ -11,9 +11,9 @@
 size_t wf_http_quick(weft_http_request *r, const char *data, size_t len);
 
 /* The same, for a head that will stand at `base` when it has been read. How long
- * the parts of the last one were is in `layout`, zeroed at first, and is noted
+ * the lines of the last one were is in `layout`, zeroed at first, and is noted
  * there: a head that is like it is read faster. */
-enum { WF_HTTP_PARTS = 32 };
+enum { WF_HTTP_LINES = 16 };
 size_t wf_http_quick_as_before(weft_http_request *r, const char *data,
                                size_t len, const char *base, uint16_t *layout);
 

@@ -64,7 +64,7 @@ struct wf_link {
                         of `until`, and of nothing since; 0: it was not */
     weft_stream stream;
     weft_scope scope;
-    uint16_t layout[WF_HTTP_PARTS]; /* of the last head: see quick.h */
+    uint16_t layout[WF_HTTP_LINES]; /* of the last head: see quick.h */
     int refusal;                    /* a status */
     const char *why;                /* of it, a sentence */
 };

@@ -99,7 +99,7 @@ static ssize_t fill(weft_stream *s)
             if (n == 0) s->eof_ = true;
             if (n != -EAGAIN) return n;
         }
-        err = s->out_len_ > 0 ? wf_stream_flush_before_waiting(s) : 0;
+        err = s->out_ ? wf_stream_flush_before_waiting(s) : 0;
         if (err < 0) return err;
         err = wf_stream_wait(s, WEFT_READABLE);
         if (err < 0) return err;

@@ -63,6 +63,12 @@ static ssize_t send_some(weft_stream *s, const void *data, size_t len)
                          : weft_write(s->fd_, data, len);
 }
 
+/* Nothing is gathered, but there may be room that was reserved and not used. */
+static inline void release_empty(weft_stream *s)
+{
+    if (s->out_ && s->out_len_ == 0) wf_stream_release_output(s);
+}
+
 static void gathered_went(weft_stream *s, size_t n)
 {
     s->out_from_ += n;
@@ -73,6 +79,7 @@ static void gathered_went(weft_stream *s, size_t n)
 /* Others may add to what is gathered while this waits; it all goes. */
 static int flush_locked(weft_stream *s)
 {
+    release_empty(s);
     if (s->out_error_) return s->ended_ ? 0 : s->out_error_;
     while (s->out_len_ > 0) {
         ssize_t n = send_some(s, s->out_ + s->out_from_, s->out_len_);
@@ -106,6 +113,7 @@ int weft_stream_try_flush(weft_stream *s)
         int err = cannot_send(s);
         if (err < 0) return err;
     }
+    release_empty(s);
     if (s->out_error_) return s->ended_ ? 0 : s->out_error_;
     while (s->out_len_ > 0) {
         ssize_t n = wf_stream_try_write(s, s->out_ + s->out_from_, s->out_len_);
@@ -361,6 +369,7 @@ int weft_stream_printf(weft_stream *s, const char *format, ...)
 
 void weft_stream_set_high_water(weft_stream *s, size_t octets)
 {
+    release_empty(s);
     size_t end = s->out_from_ + s->out_len_;
     s->high_water_ = octets;
     if (!s->out_ || s->high_water_ < s->out_limit_)

@@ -149,6 +149,157 @@ TEST_PLAIN(a_zeroed_arena_can_be_used_and_reset_twice)
     CHECK_EQ(weft_arena_used(&a), 0);
 }
 
+/* ---- the caller's memory ------------------------------------------------ */
+
+TEST_PLAIN(an_arena_that_is_not_used_costs_nothing_and_touches_nothing)
+{
+    char first[64];
+    weft_arena a;
+    int64_t before = bytes_now();
+    memset(first, 0x77, sizeof first);
+    weft_arena_init(&a, first, sizeof first);
+    CHECK_EQ(weft_arena_used(&a), 0);
+    weft_arena_reset(&a);
+    weft_arena_set_limit(&a, 32);
+    CHECK(!weft_arena_alloc(&a, 33)); /* what is refused is no use of it */
+    CHECK(!weft_arena_resize(&a, NULL, 0, 33));
+    weft_arena_reset(&a);
+    CHECK_EQ(weft_arena_used(&a), 0);
+    CHECK_EQ(bytes_now(), before);
+    for (size_t i = 0; i < sizeof first; i++)
+        CHECK_EQ(first[i], 0x77);
+    CHECK(is_within(must_alloc(&a, 32), first, sizeof first));
+    weft_arena_reset(&a);
+}
+
+/* All of it but what the alignment costs, from its first aligned octet on, and
+ * nothing beside it. */
+TEST_PLAIN(memory_at_an_odd_address_is_used_from_its_first_aligned_octet)
+{
+    _Alignas(16) char around[160];
+    for (size_t skew = 0; skew < 32; skew++)
+        for (size_t size = 0; size <= 96; size++) {
+            size_t begin = (skew + 15) / 16 * 16, end = (skew + size) / 16 * 16;
+            weft_arena a;
+            memset(around, 0x77, sizeof around);
+            weft_arena_init(&a, around + skew, size);
+            for (int round = 0; round < 2; round++) {
+                for (size_t at = begin; at < end; at += 16)
+                    CHECK_PTR(must_alloc(&a, 16), around + at);
+                CHECK(!is_within(must_alloc(&a, 16), around, sizeof around));
+                weft_arena_reset(&a);
+            }
+            for (size_t i = 0; i < sizeof around; i++)
+                CHECK_EQ(around[i], i >= begin && i < end ? 0x5a : 0x77);
+        }
+}
+
+TEST_PLAIN(a_first_piece_that_the_callers_memory_cannot_hold_is_elsewhere)
+{
+    _Alignas(16) char first[64];
+    weft_arena a;
+    int64_t before = bytes_now();
+    weft_arena_init(&a, first, sizeof first);
+    char *p = must_alloc(&a, 65);
+    CHECK(!is_within(p, first, sizeof first));
+    CHECK_EQ(bytes_now(), before + WEFT_BUFFER_BYTES);
+    CHECK_PTR(must_alloc(&a, 16), p + 80); /* where that is, it goes on */
+    weft_arena_reset(&a);
+    CHECK_EQ(bytes_now(), before);
+    CHECK_PTR(must_alloc(&a, 64), first); /* it just fits */
+    CHECK_EQ(bytes_now(), before);
+    weft_arena_reset(&a);
+}
+
+TEST_PLAIN(a_large_first_piece_leaves_the_callers_memory_for_what_comes)
+{
+    _Alignas(16) char first[64];
+    weft_arena a;
+    int64_t before = bytes_now();
+    weft_arena_init(&a, first, sizeof first);
+    char *large = must_alloc(&a, 100000);
+    CHECK(!is_within(large, first, sizeof first));
+    CHECK_PTR(must_alloc(&a, 16), first);
+    CHECK_PTR(must_alloc(&a, 48), first + 16);
+    CHECK(bytes_now() < before + 100000 + 64);
+    CHECK_EQ(weft_arena_used(&a), 100064);
+    large = weft_arena_resize(&a, large, 100000, 200000);
+    CHECK(large != NULL);
+    CHECK_EQ(large[99999], 0x5a);
+    CHECK_EQ(weft_arena_used(&a), 200064);
+    weft_arena_reset(&a);
+    CHECK_EQ(bytes_now(), before);
+}
+
+TEST_PLAIN(after_a_reset_the_callers_memory_is_used_anew_whatever_came_before)
+{
+    _Alignas(16) char first[64];
+    weft_arena a;
+    int64_t before = bytes_now();
+    weft_arena_init(&a, first, sizeof first);
+    for (size_t size = 0; size < 20000; size = 2 * size + 1) {
+        for (int i = 0; i < 5; i++)
+            (void)must_alloc(&a, size);
+        weft_arena_reset(&a);
+        CHECK_EQ(bytes_now(), before);
+        CHECK_PTR(must_alloc(&a, 16), first);
+        CHECK_PTR(must_alloc(&a, 48), first + 16);
+        CHECK_EQ(weft_arena_used(&a), 64);
+        CHECK_EQ(bytes_now(), before);
+        weft_arena_reset(&a);
+    }
+}
+
+TEST_PLAIN(the_first_piece_grows_while_the_callers_memory_lasts_and_moves_then)
+{
+    _Alignas(16) char first[64];
+    weft_arena a;
+    int64_t before = bytes_now();
+    weft_arena_init(&a, first, sizeof first);
+    char *p = weft_arena_resize(&a, NULL, 0, 0);
+    CHECK_PTR(p, first);
+    CHECK_PTR(weft_arena_resize(&a, p, 0, 33), first);
+    CHECK_PTR(weft_arena_resize(&a, p, 33, 64), first);
+    memset(p, 'p', 64);
+    CHECK_EQ(weft_arena_used(&a), 64);
+    CHECK_EQ(bytes_now(), before);
+    p = weft_arena_resize(&a, p, 64, 65);
+    CHECK(p && !is_within(p, first, sizeof first));
+    for (size_t i = 0; i < 64; i++)
+        CHECK_EQ(p[i], 'p');
+    CHECK_EQ(weft_arena_used(&a), 64 + 80); /* the old place is lost */
+    CHECK_PTR(weft_arena_resize(&a, p, 65, 1), p);
+    CHECK_PTR(must_alloc(&a, 16), p + 16);
+    weft_arena_reset(&a);
+    CHECK_EQ(bytes_now(), before);
+    CHECK_PTR(weft_arena_resize(&a, NULL, 0, 17), first);
+    CHECK_PTR(weft_arena_resize(&a, first, 17, 1), first);
+    CHECK_PTR(must_alloc(&a, 16), first + 16);
+    weft_arena_reset(&a);
+}
+
+TEST_PLAIN(the_callers_memory_counts_for_the_limit_and_a_reset_gives_it_back)
+{
+    _Alignas(16) char first[128];
+    weft_arena a;
+    weft_arena_init(&a, first, sizeof first);
+    weft_arena_set_limit(&a, 64);
+    for (int round = 0; round < 3; round++) {
+        CHECK(!weft_arena_alloc(&a, 65)); /* before anything is used */
+        CHECK_EQ(weft_arena_used(&a), 0);
+        CHECK_PTR(must_alloc(&a, 48), first);
+        CHECK(!weft_arena_alloc(&a, 17)); /* there would be room for it */
+        CHECK(!weft_arena_resize(&a, first, 48, 65));
+        CHECK_PTR(weft_arena_resize(&a, first, 48, 64), first);
+        CHECK(!weft_arena_alloc(&a, 0));
+        CHECK_EQ(weft_arena_used(&a), 64);
+        weft_arena_reset(&a);
+    }
+    weft_arena_set_limit(&a, 0);
+    CHECK_PTR(must_alloc(&a, 128), first);
+    weft_arena_reset(&a);
+}
+
 /* ---- limits and sizes --------------------------------------------------- */
 
 TEST_PLAIN(no_more_than_the_limit_is_handed_out)
