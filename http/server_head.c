@@ -159,6 +159,20 @@ static int make_room(struct wf_link *l, size_t have)
     return have < head_capacity(l->x) ? 0 : grow(l);
 }
 
+/* As memcpy, of octets behind which there may be more, up to `most`: then it need
+ * not be asked how long they are but once in sixteen. */
+static inline void copy(char *restrict to, const char *restrict from,
+                        size_t len, size_t most)
+{
+    enum { STEP = 16 };
+    if (len + STEP > most) {
+        memcpy(to, from, len);
+        return;
+    }
+    for (size_t i = 0; i < len; i += STEP)
+        memcpy(to + i, from + i, STEP);
+}
+
 /* A head that is all there and plain is read where it stands, and copied then:
  * so many octets; or 0. */
 static size_t read_plain(struct wf_link *l, const char *data, size_t n)
@@ -167,11 +181,7 @@ static size_t read_plain(struct wf_link *l, const char *data, size_t n)
     size_t most = n < head_capacity(x) ? n : head_capacity(x);
     size_t len =
         wf_http_quick_as_before(&x->req.head, data, most, x->head, l->layout);
-    if (len + 16 <= most)
-        for (size_t i = 0; i < len; i += 16)
-            memcpy(x->head + i, data + i, 16);
-    else
-        memcpy(x->head, data, len);
+    copy(x->head, data, len, most);
     return len;
 }
 
