@@ -269,17 +269,17 @@ HOSTILE_WORK = accept away away_scopes away_tasks blocking cancel_points_io \
                eyeballs eyeballs_failed file file_cache foreign fork grant_io \
                http_client_send http_client_stale http_files http_files_parts \
                http_route_replies http_served http_server http_server_body \
-               http_server_pieces http_server_refusals io io_close io_edges \
-               io_ends listen listen_inherited net outside pipe poller post \
-               process process_without_pidfd random remote select_fd serve \
-               serve_bad serve_limits serve_memory serve_stats serve_stop \
-               serve_workers signal splice splice_ways stream stream_out \
-               stream_over stream_over_copy stream_over_out stream_random \
-               stream_reserve stream_try_flush sweep_dial sweep_io sweep_net \
-               sweep_process sweep_udp sweep_unix testing token tty udp \
-               udp_batch udp_group udp_local unix unix_fds workers \
-               workers_end workers_random workers_with ws_client ws_close \
-               ws_edges ws_read ws_send ws_server
+               http_server_pieces http_server_refusals http_server_reuse io \
+               io_close io_edges io_ends listen listen_inherited net outside \
+               pipe poller post process process_without_pidfd random remote \
+               select_fd serve serve_bad serve_limits serve_memory serve_stats \
+               serve_stop serve_workers signal splice splice_ways stream \
+               stream_out stream_over stream_over_copy stream_over_out \
+               stream_random stream_reserve stream_try_flush sweep_dial \
+               sweep_io sweep_net sweep_process sweep_udp sweep_unix testing \
+               token tty udp udp_batch udp_group udp_local unix unix_fds \
+               workers workers_end workers_random workers_with ws_client \
+               ws_close ws_edges ws_read ws_send ws_server
 HOSTILE_LONG = $(patsubst %,$(OUT)/tests/test_%,anywhere chan_mt fd_races \
                memory random_programs stream_scratch watchdog \
                workers_deadlock)

@@ -165,8 +165,9 @@ int wf_exchange_open(struct wf_link *l);
 /* Gives back what there is. */
 void wf_exchange_close(struct wf_link *l);
 
-/* Begins the next request: reads its head, of which the `n` octets at `data` have come: WF_GO_ON;
- * WF_REFUSE; an error. `l->phase` is that of who waits for the rest. */
+/* Begins the next request: reads its head, of which the `n` octets at `data` have
+ * come. WF_GO_ON; or WF_REFUSE or an error, and what came of the head can be
+ * looked at. `l->phase` is that of who waits for the rest. */
 int wf_read_head(struct wf_link *l, const char *data, size_t n);
 
 /* ---- server_body.c ------------------------------------------------------ */
@@ -233,8 +234,7 @@ int wf_send_room(struct wf_exchange *x, size_t n);
 /* Sends these behind what is gathered, or gathers them too. */
 int wf_send(struct wf_exchange *x, const void *data, size_t len);
 
-/* Gathers octets, or those of all parts, for which there is room. */
-int wf_send_gather(struct wf_exchange *x, const void *data, size_t len);
+/* Gathers the octets of all parts, for which there is room. */
 int wf_send_parts(struct wf_exchange *x, const struct iovec *iov, int count);
 
 /* Part of a file. */

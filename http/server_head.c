@@ -220,6 +220,7 @@ int wf_read_head(struct wf_link *l, const char *data, size_t n)
         if (len < 0)
             return refuse(l, l->x->req.head.status, l->x->req.head.wrong);
         int err = make_room(l, have);
+        weft_http_request_move(&l->x->req.head, l->x->head); /* for the log */
         if (err < 0) return err;
         if (weft_stream_buffered(&l->stream) == 0) wait_for_more(l);
         ssize_t more = weft_stream_peek(&l->stream, &data);

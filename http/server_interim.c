@@ -100,11 +100,11 @@ int weft_req_upgrade(weft_req *r, const char *protocol,
     if (err < 0) return err;
     err = put_head(x, &w);
     if (err < 0) return err;
+    x->is.plain = false;
     err = wf_send_gathered(x);
     if (err < 0) return x->is.lost = err; /* no other reply can follow */
     r->status = protocol ? 101 : 200;
     x->is.upgraded = x->is.ended = x->is.close = true;
-    x->is.plain = false;
     weft_conn_set_busy(l->conn, false);
     l->until = WEFT_FOREVER;
     wf_wait_for(l, WF_HANDLER, l->until);

@@ -106,6 +106,7 @@ static int start(struct wf_exchange *x, int status, const char *type,
 {
     int err = check_status(&x->req, status);
     if (err < 0) return err;
+    x->is.plain = false; /* also if this fails: it may have been the last */
     x->trailing = (struct wf_lines){NULL, 0, 0};
     decide(x, status, length);
     struct wf_reply_head h = {status, type, status == 205 ? 0 : length};
@@ -113,7 +114,6 @@ static int start(struct wf_exchange *x, int status, const char *type,
     if (err < 0) return err;
     x->req.status = status;
     x->req.sent = len;
-    x->is.plain = false;
     x->to_send = h.length - len; /* with a length */
     return 0;
 }

@@ -45,15 +45,8 @@ int wf_send_gathered(struct wf_exchange *x)
 
 int wf_send_room(struct wf_exchange *x, size_t n)
 {
-    if (weft_stream_pending(&x->link->stream) + n <= WEFT_BUFFER_BYTES)
-        return x->is.lost;
+    if (!x->is.lost && weft_stream_reserve(&x->link->stream, n)) return 0;
     return wf_send_gathered(x);
-}
-
-int wf_send_gather(struct wf_exchange *x, const void *data, size_t len)
-{
-    int err = weft_stream_write(&x->link->stream, data, len);
-    return err < 0 ? failed(x, err, false) : 0;
 }
 
 int wf_send_parts(struct wf_exchange *x, const struct iovec *iov, int count)

@@ -98,7 +98,7 @@ int weft_stream_flush(weft_stream *s)
     return err;
 }
 
-/* Why sending_ cannot be had now, which is not free. */
+/* Why sending_ cannot be had now: it is not free, or there is no fiber. */
 __attribute__((noinline)) static int cannot_send(weft_stream *s)
 {
     int err = weft_mutex_trylock(&s->sending_);
@@ -124,9 +124,11 @@ int weft_stream_try_flush(weft_stream *s)
     return 0;
 }
 
+/* Who reads is told of a failure only if octets of his are held up by it. */
 int wf_stream_flush_before_waiting(weft_stream *s)
 {
-    if (weft_mutex_trylock(&s->sending_) < 0) return 0;
+    release_empty(s);
+    if (s->out_len_ == 0 || weft_mutex_trylock(&s->sending_) < 0) return 0;
     int err = flush_locked(s);
     weft_mutex_unlock(&s->sending_);
     return err;

@@ -304,7 +304,8 @@ void weft_scope_cancel(weft_scope *s, int code, const char *why)
         wf_scope_cancel(s, WEFT_R_EXPLICIT, code, f ? f->id : 0, why);
 }
 
-/* What is rare: it is not open, or is over; the clock jumps; the moment is past. */
+/* What is rare: it is not open, or is over; the clock jumps; the moment is
+ * past. */
 __attribute__((noinline)) static void set_deadline_slowly(weft_scope *s,
                                                           weft_time t)
 {

@@ -36,6 +36,37 @@ TEST(sco_05_of_two_equal_deadlines_the_outer_one_wins)
     CHECK(weft_scope_caught(&outer));
 }
 
+/* Where moving it is hardly more than a store. */
+TEST_REAL(on_the_real_clock_a_deadline_counts_where_it_was_moved_to)
+{
+    weft_scope s;
+    open_after(&s, WEFT_FOREVER, WEFT_FAIL);
+    weft_scope_set_deadline(&s, weft_after(2 * MS));
+    weft_scope_set_deadline(&s, weft_after(CENTURY));
+    CHECK_EQ(weft_sleep(5 * MS), 0);
+    weft_time at = weft_after(2 * MS);
+    weft_scope_set_deadline(&s, at);
+    CHECK_EQ(weft_deadline(), at);
+    int rc = weft_sleep(WEFT_SEC(60));
+    CHECK(weft_now() >= at);
+    weft_scope_set_deadline(&s, WEFT_FOREVER); /* too late */
+    CHECK(weft_scope_cancel_called(&s));
+    CHECK_EQ(weft_scope_end(&s, rc), -ETIMEDOUT);
+    CHECK(weft_scope_caught(&s));
+}
+
+TEST_REAL(on_the_real_clock_a_deadline_in_the_past_cancels_at_once)
+{
+    const weft_time past[] = {weft_now(), weft_now() - 1, 1, 0, -1, INT64_MIN};
+    for (size_t i = 0; i < sizeof past / sizeof *past; i++) {
+        weft_scope s;
+        open_after(&s, WEFT_FOREVER, WEFT_MOVE_ON);
+        weft_scope_set_deadline(&s, past[i]);
+        CHECK(weft_cancelled());
+        CHECK_EQ(weft_scope_end(&s, weft_checkpoint()), 0);
+    }
+}
+
 TEST(many_scopes_with_one_deadline_are_caught_by_the_outermost)
 {
     enum { DEPTH = 50 };

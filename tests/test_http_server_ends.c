@@ -229,7 +229,8 @@ static int upgrade_in_vain(weft_req *r, void *ctx)
     weft_stream *s;
     int rc = 0;
     (void)ctx;
-    WEFT_MOVE_ON_AFTER(rc, WEFT_SEC(1))
+    if (!r->head.upgrades) return weft_reply_text(r, 500, "no\n");
+    WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(10))
         rc = weft_req_upgrade(r, "own", &s);
     CHECK_EQ(r->status, 0);
     CHECK(weft_reply_text(r, 500, "no\n") < 0);
@@ -241,12 +242,102 @@ TEST(nothing_follows_an_upgrade_that_was_interrupted)
     struct site site = {.opts = {.handler = upgrade_in_vain}, .capacity = 64};
     open_site(&site);
     weft_transport *t = visit(&site);
+    say(t, GET); /* which the reply that is refused would be like */
+    (void)hear(t);
     say(t, "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: own\r\n"
            "Connection: upgrade\r\n\r\n");
     CHECK_EQ(weft_sleep(WEFT_SEC(2)), 0);
     (void)hear_all(t);
     CHECK(strstr(heard, "HTTP/1.1 101 ") == heard);
     CHECK(strstr(heard + 1, "HTTP/1.1") == NULL);
+    weft_transport_close(t);
+    close_site(&site);
+}
+
+/* ---- a reply that has to wait ------------------------------------------- */
+
+/* So much is gathered before the third that it fits only when that has gone. */
+static int reply_behind_much(weft_req *r, void *ctx)
+{
+    static char much[8100];
+    int rc = 0;
+    (void)ctx;
+    if (weft_text_is(r->head.path, "/other"))
+        return weft_reply_text(r, 404, "nothing");
+    if (!weft_text_is(r->head.path, "/last"))
+        return weft_reply(r, 200, NULL, much, sizeof much - 300);
+    WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(10))
+        rc = weft_reply_interim(r, 102);
+    return weft_reply(r, 200, "text/plain", much, 1000);
+}
+
+TEST(a_head_that_has_to_wait_is_not_that_of_another_connection)
+{
+    struct site site = {.opts = {.handler = reply_behind_much},
+                        .capacity = 2048};
+    open_site(&site);
+    weft_transport *t = visit(&site);
+    say(t, GET GET "GET /last HTTP/1.1\r\nHost: h\r\n\r\n");
+    CHECK_EQ(weft_sleep(WEFT_MSEC(20)), 0);
+    weft_transport *other = visit(&site);
+    say(other, "GET /other HTTP/1.1\r\nHost: h\r\n\r\n");
+    CHECK_STR(hear(other),
+              HEAD_OF("404 Not Found") TEXT LENGTH(7) "\r\nnothing");
+    (void)hear(t);
+    const char *want =
+        HEAD_OF("200 OK") "Content-Type: text/plain\r\n" LENGTH(1000) "\r\n";
+    CHECK(heard_len > strlen(want) + 1000);
+    CHECK_EQ(strncmp(heard + heard_len - 1000 - strlen(want), want,
+                     strlen(want)),
+             0);
+    weft_transport_close(other);
+    weft_transport_close(t);
+    close_site(&site);
+}
+
+/* The second is decided anew, but that the connection closes was. */
+static int reply_again(weft_req *r, void *ctx)
+{
+    static char much[7900];
+    weft_text body;
+    int rc = 0;
+    (void)ctx;
+    if (weft_text_is(r->head.path, "/much"))
+        return weft_reply(r, 200, NULL, much, sizeof much);
+    if (r->head.verb == WEFT_HTTP_GET) return weft_reply_text(r, 200, "hello");
+    WEFT_MOVE_ON_AFTER(rc, WEFT_MSEC(10))
+        rc = weft_reply_text(r, 200, "hello");
+    CHECK_EQ(r->status, 0);
+    rc = weft_req_body(r, 0, &body);
+    return rc < 0 ? rc : weft_reply_text(r, 200, "hello");
+}
+
+static int say_much(void *t)
+{
+    static char body[70000];
+    say(t, "GET /much HTTP/1.1\r\nHost: h\r\n\r\n"
+           "GET /much HTTP/1.1\r\nHost: h\r\n\r\n"
+           "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 70000\r\n\r\n");
+    say_octets(t, body, sizeof body);
+    return 0;
+}
+
+TEST(a_reply_that_was_interrupted_still_says_that_the_connection_closes)
+{
+    int rc;
+    struct site site = {.opts = {.handler = reply_again}, .capacity = 1000};
+    open_site(&site);
+    weft_transport *t = visit(&site);
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, say_much, t), 0);
+        CHECK_EQ(weft_sleep(WEFT_MSEC(20)), 0);
+        (void)ask(&site, GET); /* whose reply is the same but for that */
+        (void)hear_all(t);
+    }
+    CHECK_EQ(rc, 0);
+    const char *last = HEAD_OF("200 OK") TEXT LENGTH(5) CLOSE "\r\nhello";
+    CHECK(heard_len > strlen(last));
+    CHECK_STR(heard + heard_len - strlen(last), last);
     weft_transport_close(t);
     close_site(&site);
 }

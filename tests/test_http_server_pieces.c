@@ -498,3 +498,37 @@ TEST(the_log_sees_a_head_that_was_refused_behind_a_good_one)
     CHECK(strstr(logged, "0 400 58 1 1\n") != NULL);
     close_site(&site);
 }
+
+static void log_the_agent(const weft_req *r, int rc, weft_time took, void *user)
+{
+    weft_text agent = weft_http_field(&r->head.fields, "User-Agent");
+    (void)rc;
+    (void)took;
+    (void)user;
+    (void)snprintf(logged, sizeof logged, "%.*s %.20s... %.*s",
+                   WEFT_TEXT_ARGS(r->head.method), r->head.target.at,
+                   WEFT_TEXT_ARGS(agent));
+}
+
+/* Its block is another by then. */
+TEST(the_log_sees_as_much_of_a_head_as_came)
+{
+    struct site site = {
+        .opts = {.handler = reply_late, .on_request = log_the_agent}};
+    static char text[60000];
+    open_site(&site);
+    (void)snprintf(text, sizeof text,
+                   "GET /%08000d HTTP/1.1\r\nUser-Agent: me\r\nx: ", 0);
+    static const int more[] = {0, 20000, 45000};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        weft_transport *t = visit(&site);
+        say(t, text);
+        memset(heard, 'y', sizeof heard);
+        say_octets(t, heard, (size_t)more[i]);
+        (void)hear_all(t);
+        weft_transport_close(t);
+        CHECK(strstr(heard, "HTTP/1.1 408 ") == heard);
+        CHECK_STR(logged, "GET /0000000000000000000... me");
+    }
+    close_site(&site);
+}

@@ -376,9 +376,15 @@ static int reply_much(weft_req *r, void *ctx)
     return weft_reply(r, 200, NULL, much, sizeof much);
 }
 
-TEST(a_client_that_never_reads_is_cut)
+static int reply_little(weft_req *r, void *ctx)
 {
-    struct site site = {.opts = {.handler = reply_much}};
+    (void)ctx;
+    return weft_reply_text(r, 200, "hello");
+}
+
+static void check_cut_unread(weft_http_fn handler, size_t capacity)
+{
+    struct site site = {.opts = {.handler = handler}, .capacity = capacity};
     open_site(&site);
     weft_transport *t = visit(&site);
     say(t, GET);
@@ -390,6 +396,16 @@ TEST(a_client_that_never_reads_is_cut)
     close_site(&site);
     CHECK_EQ(site.stats.cut, 1);
     CHECK_EQ(site.stats.timed_out, 1);
+}
+
+TEST(a_client_that_never_reads_is_cut)
+{
+    check_cut_unread(reply_much, 0);
+}
+
+TEST(a_client_that_never_reads_is_cut_when_its_reply_has_been_made)
+{
+    check_cut_unread(reply_little, 64);
 }
 
 TEST(a_client_that_reads_slower_than_the_rate_is_cut)

@@ -287,6 +287,29 @@ CONTRACT(where_the_sending_has_ended_there_is_no_room)
     close_over();
 }
 
+/* Of a delay it is told later. */
+CONTRACT(room_that_was_not_used_leaves_a_failed_write_to_writers)
+{
+    static const char much[LARGE];
+    int rc = 0;
+    open_over();
+    CHECK_EQ(weft_transport_shutdown_read(peer), 0);
+    for (int i = 0; rc == 0 && i < 100; i++) {
+        CHECK(weft_stream_reserve(&s, 10) != NULL);
+        rc = weft_stream_write(&s, much, sizeof much);
+        CHECK_EQ(weft_sleep(WEFT_MSEC(100)), 0);
+    }
+    CHECK_EQ(rc, -EPIPE);
+    WEFT_NURSERY(n, rc) {
+        CHECK_EQ(weft_spawn(&n, reads_one, NULL), 0);
+        settle();
+        put("x");
+    }
+    CHECK_EQ(rc, 0);
+    CHECK_EQ(weft_stream_close(&s), -EPIPE);
+    close_peer();
+}
+
 /* ---- memory ------------------------------------------------------------- */
 
 static int64_t bytes_now(void)
@@ -348,6 +371,7 @@ CONTRACT(a_write_behind_room_that_was_not_taken_ends)
     weft_stream_set_high_water(&s, 40000);
     CHECK_EQ(weft_stream_write(&s, block, sizeof block), 0);
     CHECK_EQ(weft_stream_pending(&s), 20000);
+    flush_to_peer(sizeof block);
     close_over();
 }
 

@@ -95,7 +95,8 @@ WEFT_PARKS ssize_t weft_stream_more(weft_stream *s, size_t have, size_t max,
                                     const char **ret_data);
 
 /** Consumes `n` octets of those shown, or all. They stay where they are, for who
- *  still looks at them, until something else is asked of the input. */
+ *  still looks at them, until something else is asked of the input, or the fiber
+ *  parks. */
 static inline void weft_stream_consume(weft_stream *s, size_t n)
 {
     if (n > s->in_len_) n = s->in_len_;
