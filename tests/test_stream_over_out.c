@@ -18,26 +18,10 @@ enum { BLOCK = 1 << 20 };
 
 static char block[BLOCK], got[2 * BLOCK];
 
-static void say(const char *words)
-{
-    CHECK_EQ(weft_stream_write(&s, words, strlen(words)), 0);
-}
-
 static int flushes(void *arg)
 {
     (void)arg;
     return weft_stream_flush(&s);
-}
-
-static void check_peer_reads(const char *want)
-{
-    char buf[200];
-    size_t len = strlen(want);
-    CHECK(len < sizeof buf);
-    CHECK_EQ(peer_reads(buf, len), len);
-    buf[len] = 0;
-    CHECK_STR(buf, want);
-    CHECK_STR(heard(), "");
 }
 
 /* More than may fit between the two. */
@@ -71,14 +55,6 @@ CONTRACT(writes_are_gathered_and_counted_until_a_flush)
     CHECK_EQ(weft_stream_pending(&s), 0);
     check_peer_reads("one two");
     close_over();
-}
-
-static int reads_one(void *arg)
-{
-    char c;
-    (void)arg;
-    CHECK_EQ(weft_stream_read(&s, &c, 1), 1);
-    return 0;
 }
 
 CONTRACT(a_wait_for_input_sends_what_is_gathered)

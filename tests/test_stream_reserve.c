@@ -22,11 +22,6 @@ enum { LARGE = 100000 };
 
 static char got[2 * LARGE];
 
-static void say(const char *words)
-{
-    CHECK_EQ(weft_stream_write(&s, words, strlen(words)), 0);
-}
-
 /* Room for `room` octets, of which these are taken. */
 static void make(const char *words, size_t room)
 {
@@ -35,15 +30,6 @@ static void make(const char *words, size_t room)
     memset(at, '?', room);
     memcpy(at, words, strlen(words));
     weft_stream_commit(&s, strlen(words));
-}
-
-static void check_peer_reads(const char *want)
-{
-    size_t len = strlen(want);
-    CHECK_EQ(peer_reads(got, len), len);
-    got[len] = 0;
-    CHECK_STR(got, want);
-    CHECK_STR(heard(), "");
 }
 
 static int flushes(void *arg)
@@ -115,14 +101,6 @@ CONTRACT(room_counts_only_once_it_is_taken)
     CHECK_EQ(weft_stream_flush(&s), 0);
     check_peer_reads("xyz");
     close_over();
-}
-
-static int reads_one(void *arg)
-{
-    char c;
-    (void)arg;
-    CHECK_EQ(weft_stream_read(&s, &c, 1), 1);
-    return 0;
 }
 
 CONTRACT(a_wait_for_input_sends_what_was_made_in_place)

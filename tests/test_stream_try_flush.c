@@ -16,22 +16,6 @@
 
 enum { RECORD = 100 };
 
-static void say(const char *words)
-{
-    CHECK_EQ(weft_stream_write(&s, words, strlen(words)), 0);
-}
-
-static void check_peer_reads(const char *want)
-{
-    char buf[200];
-    size_t len = strlen(want);
-    CHECK(len < sizeof buf);
-    CHECK_EQ(peer_reads(buf, len), len);
-    buf[len] = 0;
-    CHECK_STR(buf, want);
-    CHECK_STR(heard(), "");
-}
-
 /* Until all has gone: what is put off is tried again. */
 static void try_until_all_went(void)
 {

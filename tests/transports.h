@@ -179,4 +179,32 @@ static inline const char *heard(void)
     return buf;
 }
 
+/* ---- what is often done ------------------------------------------------- */
+
+static inline void say(const char *words)
+{
+    CHECK_EQ(weft_stream_write(&s, words, strlen(words)), 0);
+}
+
+/* That, and nothing behind it. */
+static inline void check_peer_reads(const char *want)
+{
+    char buf[200];
+    size_t len = strlen(want);
+    CHECK(len < sizeof buf);
+    CHECK_EQ(peer_reads(buf, len), len);
+    buf[len] = 0;
+    CHECK_STR(buf, want);
+    CHECK_STR(heard(), "");
+}
+
+/* A fiber that waits for one octet. */
+static inline int reads_one(void *arg)
+{
+    char c;
+    (void)arg;
+    CHECK_EQ(weft_stream_read(&s, &c, 1), 1);
+    return 0;
+}
+
 #endif
