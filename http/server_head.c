@@ -13,11 +13,9 @@
 
 #include <string.h>
 
-#include "quick.h"
-
 /* ---- the block ---------------------------------------------------------- */
 
-enum { LEAST_HEAD = 4096, FIRST_LOOK = 1024 };
+enum { LEAST_HEAD = 4096, FIRST_LOOK = 1024, SECOND_ROOM = 65536 + 64 };
 
 static size_t head_offset(const struct wf_link *l)
 {
@@ -104,12 +102,16 @@ void wf_exchange_close(struct wf_link *l)
     l->x = NULL;
 }
 
-/* Nobody has seen the request yet, so it can move. */
+/* Nobody has seen the request yet, so it can move. The first time to where most
+ * limits allow no more: blocks of sizes in between, given back again, leave holes
+ * that nothing fits in. */
 static int grow(struct wf_link *l)
 {
     struct wf_exchange *old = l->x;
     size_t most = head_offset(l) + l->server->opts.limits.head + 64;
-    size_t bytes = old->bytes < most / 2 ? 2 * old->bytes : most;
+    size_t bytes = 2 * old->bytes, second = head_offset(l) + SECOND_ROOM;
+    if (bytes < second) bytes = second;
+    if (bytes > most) bytes = most;
     if (bytes <= old->bytes) bytes = old->bytes + LEAST_HEAD;
     struct wf_exchange *x = get_block(bytes);
     if (!x) return -ENOMEM;
